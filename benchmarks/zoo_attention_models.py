@@ -23,7 +23,8 @@ class Cut(zoo_models.Case):
         """The model with random weights, in eval mode."""
         whole = super().build(seed).eval()
         cut = copy.deepcopy(whole)
-        for path, module in [*cut.named_modules()]:
+        # From the inside out: a stage that is cut has no more than its first blocks.
+        for path, module in reversed([*cut.named_modules()]):
             if isinstance(module, nn.Sequential | nn.ModuleList) and _is_stage(module):
                 setattr(cut.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2],
                         module[:_KEPT])  # fmt: skip

@@ -13,7 +13,14 @@ from click import option
 from ..runtime.settings import Activation, DetectorChoice, ScoreKind
 from .common import Numbers
 from .guarded import Destination, TextOrFile
-from .options import FILE, axis_options, group, max_pixels_option, output_option
+from .options import (
+    FILE,
+    axis_options,
+    engine_option,
+    group,
+    max_pixels_option,
+    output_option,
+)
 
 score_options = group(
     option("--layer", "layers", multiple=True, metavar="NAME",
@@ -62,9 +69,10 @@ extra_options = group(
                 "images [N, height, width, 3] of any size; a further heatmap, such as "
                 "layercam (docs/methods.md); or fuse-refine, fuse-mean, fuse-max, fuse-product: "
                 "the layercam maps of several layers in one."),
-    option("--profile", type=click.Choice(["default", "web", "cuda"]), default="default",
-           show_default=True, help="Where the artifact will run: anywhere, in browsers (WebGPU; "
-                                   "every input must be fed), or with CUDA graphs."),
+    option("--profile", type=click.Choice(["default", "web", "cuda", "openvino"]),
+           help="Where the artifact will run: anywhere (default), in browsers (WebGPU; every input "
+                "must be fed), with CUDA graphs, or in OpenVINO (every input must be fed). "
+                "Default: what --engine needs."),
     option("--name", metavar="NAME", help="Name of the model in the metadata. Default: SOURCE."),
 )  # fmt: skip
 trace_options = group(
@@ -100,6 +108,7 @@ transform_options = group(
                 "--preprocess 256/224 of it."),
 )  # fmt: skip
 gate_options = group(
+    engine_option,
     option("--verify", type=click.Choice(["quick", "full", "off"]), default="quick",
            show_default=True,
            help="quick: compare with PyTorch autograd or finite differences; full: check "

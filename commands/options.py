@@ -96,6 +96,12 @@ max_pixels_option = option(
     "--max-pixels", type=click.IntRange(1), default=MAX_PIXELS, show_default=True, metavar="N",
     help="Number of pixels that an image file may have; a larger one is refused by its header.",
 )  # fmt: skip
+engine_option = option(
+    "--engine", metavar="NAME",
+    help="What will run the artifact, and runs it here: openvino, openvino-plugin, web "
+         "(WebAssembly), webgpu, tensorrt-rtx, onnx, tinygrad, or a provider of ONNX Runtime, such "
+         "as cuda. Default: ONNX Runtime's CPU.",
+)  # fmt: skip
 provider_option = option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
 source_options = group(
     option("--weights", type=TextOrFile(), metavar="FILE|NAME",

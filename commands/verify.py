@@ -9,7 +9,7 @@ import click
 from .common import Steps, command, need_exporter, say
 from .custody import check_signature, checked_key, custody_options, write_attestation
 from .guarded import STDOUT, Destination, TextOrFile
-from .options import FILE, max_pixels_option, source_options
+from .options import FILE, engine_option, max_pixels_option, source_options
 
 
 @command(
@@ -17,6 +17,7 @@ from .options import FILE, max_pixels_option, source_options
     "graftcam verify resnet50.onnx --against torchvision:resnet50 --weights resnet50.pt",
     "graftcam verify my.onnx --against plain.onnx --images images --json verdict.json",
     "graftcam verify my.onnx --against my.models:build --all",
+    "graftcam verify my.onnx --engine openvino",
     "graftcam verify my.onnx --signature my.onnx.sig --public-key key.pub",
     "graftcam verify my.onnx --attest verdict.json --key key.pem",
 )
@@ -30,6 +31,7 @@ from .options import FILE, max_pixels_option, source_options
                    "outputs, as OUTPUT=FILE then. Default: those of the source.")  # fmt: skip
 @click.option("--images", type=FILE, metavar="DIR",
               help="Folder of images to check on beside random inputs.")  # fmt: skip
+@engine_option
 @max_pixels_option
 @click.option("--seconds", type=float, metavar="N",
               help="How long to compare. Default: 600; inf: until it is done.")  # fmt: skip
@@ -41,7 +43,8 @@ from .options import FILE, max_pixels_option, source_options
 def verify(
     artifact: Path, against: str | None, weights: str | None,
     shapes: dict[str, list[int | None]], trust: bool, labels: tuple[str, ...], images: Path | None,
-    max_pixels: int, seconds: float | None, everything: bool, file: Path | None,
+    engine: str | None, max_pixels: int, seconds: float | None, everything: bool,
+    file: Path | None,
     signature: Path | None, public_key: Path | None, chain: tuple[Path, ...],
     attest: Path | None, key: Path | None,
 ) -> None:  # fmt: skip
@@ -50,7 +53,8 @@ def verify(
     Exit code 3 if nothing is wrong but something could not be proven, such as for want of time.
 
     Outputs, activations, gradients and heatmaps are compared with the source (PyTorch autograd in
-    float64, or finite differences) at every optimisation level of ONNX Runtime. The first check
+    float64, or finite differences) at every optimisation level of ONNX Runtime, or with --engine
+    in the program that will run it. The first check
     that fails decides; those after it are skipped unless --all is given. The artifact itself is
     not changed.
 
@@ -61,7 +65,7 @@ def verify(
         raise click.UsageError("--weights and --shape describe a source; name it with --against")
     signer = checked_key(signature, public_key, chain, attest, key)
     if signature is not None:
-        compared = (against, labels, images, seconds is not None, everything, file, attest)
+        compared = (against, labels, images, engine, seconds is not None, everything, file, attest)
         alone = not any(compared)
         check_signature(artifact, signature, public_key, chain, alone=alone)
         if alone:
@@ -87,7 +91,7 @@ def verify(
     with Steps() as steps, errors_of_model(artifact):
         spec, verdict = verify_artifact(
             artifact, source, names, images, seconds=seconds, progress=steps,
-            everything=everything, max_pixels=max_pixels,
+            everything=everything, max_pixels=max_pixels, engine=engine,
         )  # fmt: skip
     report = to_json(artifact, spec, against, verdict)
     if file is not None and str(file) != STDOUT:

@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypedDict, TypeVar, cast, get_args
 from ..runtime.checks import described, matches
 from ..runtime.inputs.bank import Bank
 from ..runtime.methods.table import ATTENTION_METHODS, METHODS
+from ..runtime.session.engines.table import profile_of_engine
 from ..runtime.settings import (
     WEIGHTED,
     Activation,
@@ -126,6 +127,21 @@ def check_images(settings: ExportSettings, *, used: bool, may_follow: bool = Fal
             "images cannot be fed without the training transform; give preprocess=... "
             "(--preprocess, or --mean and --std), or leave images (--images) out"
         )
+
+
+def profile_for(profile: ProfileName | None, engine: str | None) -> ProfileName:
+    """Return the profile of an export: the one that was given, or the one that its engine needs.
+
+    Raises:
+        SettingsError: The engine needs another one.
+    """
+    needed = profile_of_engine(engine)
+    if profile is not None and needed is not None and profile != needed:
+        raise SettingsError(
+            f"profile {in_line(profile)} is not for engine {engine!r}; leave it out, or give "
+            f"{needed!r}"
+        )
+    return profile or profile_of(needed or "default").name
 
 
 def settings_of(

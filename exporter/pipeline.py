@@ -18,6 +18,7 @@ from ..runtime.writing import guard, protected, staged
 from .arguments import (
     RecordFields,
     check_images,
+    profile_for,
     refuse_unknown,
     settings_of,
     with_fields,
@@ -77,7 +78,7 @@ def export(
     labels: Sequence[str] | Mapping[Any, Any] | str | Path | None = None,
     preprocess: Preprocess | Any = None,
     extras: str | Collection[str] = (),
-    profile: ProfileName = "default",
+    profile: ProfileName | None = None,
     trace: TorchExport | None = None,
     shapes: Mapping[str, Sequence[int | None]] | Sequence[int | None] | None = None,
     verify: Thoroughness | Verify | bool = "quick",
@@ -87,6 +88,7 @@ def export(
     detector: DetectorChoice | None = None,
     context: bool = False,
     bank: Bank | str | Path | None = None,
+    engine: str | None = None,
     progress: Progress | None = None,
     **given: Unpack[RecordFields],
 ) -> Report:
@@ -136,8 +138,10 @@ def export(
             - ``"fuse-refine"``, ``"fuse-mean"``, ``"fuse-max"``, ``"fuse-product"``: the LayerCAM
               maps of two or more layers in one, likewise.
         profile: Where the artifact is to run: ``default`` anywhere; ``web`` with ONNX Runtime's
-            JavaScript and WebGPU, where `class_index` and `region` must be fed; ``cuda`` where
-            nothing may wait for the GPU, as CUDA's graph capture requires. Numbers are the same.
+            JavaScript and WebGPU, where `class_index` and `region` must be fed; ``openvino``
+            likewise, and with weights of their own where OpenVINO confuses two that are one;
+            ``cuda`` where nothing may wait for the GPU, as CUDA's graph capture requires. Numbers
+            are the same. None: what ``engine`` needs, else the default.
         trace: How PyTorch exports the model; an ONNX file has its own opset, axes and names.
         shapes: Fixes open axes of an ONNX file's inputs: the first input's shape, or shapes by
             input. None leaves an axis as it is; the batch may be left out.
@@ -159,6 +163,9 @@ def export(
         bank: Of a ``similarity`` score: the texts that become the classes of the artifact, a
             `runtime.inputs.bank.Bank` or the file that `graftcam prompts` wrote. None: texts are
             fed.
+        engine: What will run the artifact, and is to verify it: ``"openvino"``, ``"webgpu"``,
+            ``"web"`` and others of `runtime.session.engines.table`, or a provider of ONNX Runtime,
+            such as ``"cuda"``. None: its CPU.
         progress: Called with the name of each step as it begins.
         **given: Fields of `Score` and `TorchExport`, as the command line takes them:
             ``class_axis=2`` stands for ``score=Score(class_axis=2)``.
@@ -180,10 +187,10 @@ def export(
     with protected(inputs), page_of_failure(folder, known):
         score, trace = with_fields(score, trace, given)
         settings = settings_of(
-            layers, score, labels, preprocess, extras, profile, trace, name, shapes,
-            detector, context, bank,
+            layers, score, labels, preprocess, extras, profile_for(profile, engine), trace, name,
+            shapes, detector, context, bank,
         )  # fmt: skip
-        checks = checked(verify)
+        checks = checked(verify, engine)
         if images is not None:
             used, file = checks != OFF or report is not None, isinstance(model, (str, Path))
             check_images(settings, used=used, may_follow=file)
@@ -294,6 +301,11 @@ def _attempt(
             walks, [extra for extra in extras if extra in (*FORMULAS, *FUSING)], levels, limit,
             attention,
         )  # fmt: skip
+        if grafted.copied:
+            notes.append(
+                f"profile {profile.name}: {len(grafted.copied)} square weights are read in both "
+                "directions, and copied when the file is loaded"
+            )
         spec, heads = replace(grafted.spec, settings=settings.record()), list[Head]()
         if "head" in extras:
             spec, heads = add_heads(captured, located, spec, profile, path, limit)
@@ -324,8 +336,9 @@ def _attempt(
         if verify != OFF:
             full, deadline = verify.level == "full", verify.deadline()
             verdict = run_checks(
-                place, origin, full=full, given=given, deadline=deadline, progress=clock
-            )
+                place, origin, full=full, given=given, deadline=deadline, progress=clock,
+                engine=verify.engine,
+            )  # fmt: skip
             if full and not verdict.failures:
                 clock("export again")
                 again = partial(export_as, programs=programs)

@@ -58,6 +58,7 @@ def verify_artifact(
     progress: Progress = lambda step: None,
     everything: bool = False,
     max_pixels: int = MAX_PIXELS,
+    engine: str | None = None,
 ) -> tuple[Spec | None, Verdict]:
     """Run the checks until one fails; see `CHECKS`.
 
@@ -70,6 +71,7 @@ def verify_artifact(
         progress: Called with the name of each step as it begins.
         everything: Run every check, whatever fails.
         max_pixels: Number of pixels that an image may have.
+        engine: What runs the artifact; see `Verify`.
 
     Returns:
         The record, if it can be read, and what was found.
@@ -83,13 +85,14 @@ def verify_artifact(
             source = replace(source, model=script or source.model, inputs=())
             return verify_artifact(
                 artifact, source, labels, images, seconds=seconds, progress=progress,
-                everything=everything, max_pixels=max_pixels,
+                everything=everything, max_pixels=max_pixels, engine=engine,
             )  # fmt: skip
+    settings = checked(Verify("full", seconds), engine)
     spec, custody = _record(artifact), check_digests(artifact)
     if fails(custody) and not everything:
         return spec, Verdict([*custody, *not_made(custody, USUAL)])
     if spec is not None and "precision" in spec.source:
-        verdict = _of_shrunk(artifact, spec, source, images, max_pixels)
+        verdict = _of_shrunk(artifact, spec, source, images, max_pixels, engine)
         return spec, replace(verdict, findings=[*custody, *verdict.findings])
     given = None if images is None or spec is None else read_images(images, spec, max_pixels)
     more = custody
@@ -106,15 +109,15 @@ def verify_artifact(
         # Numbers can be compared with a source that has the artifact's graph.
         faults = {one.subject for one in more if one.check == "source" and one.status == "fail"}
         origin = _origin(artifact, spec, None if faults - {"weights"} else source, Path(folder))
-        deadline = checked(Verify("full", seconds)).deadline()
         verdict = run_checks(
             artifact,
             origin,
             full=True,
             given=given,
-            deadline=deadline,
+            deadline=settings.deadline(),
             progress=progress,
             everything=everything,
+            engine=engine,
         )
     findings = [*verdict.findings, *more]
     return spec, replace(verdict, findings=findings, seconds={**verdict.seconds, **taken})
@@ -157,8 +160,9 @@ def scored_outputs(artifact: Path) -> Sequence[str | None]:
 
 
 def _of_shrunk(
-    artifact: Path, spec: Spec, source: Source | None, images: Path | None, max_pixels: int
-) -> Verdict:
+    artifact: Path, spec: Spec, source: Source | None, images: Path | None, max_pixels: int,
+    engine: str | None,
+) -> Verdict:  # fmt: skip
     """The checks of an artifact that was made smaller, which has no derivatives of its own."""
     original = None if source is None else source.model
     if not isinstance(original, Path) or images is None:
@@ -172,7 +176,9 @@ def _of_shrunk(
         same = spec.source.get(f"{part}_sha256") == known.get(f"{part}_sha256")
         reason = "" if same else f"{original.name} is not what {artifact.name} was made from"
         findings.append(Finding("source", part, "pass" if same else "fail", reason=reason))
-    verdict = check_agreement(artifact, original, image_paths(images), max_pixels=max_pixels)
+    verdict = check_agreement(
+        artifact, original, image_paths(images), max_pixels=max_pixels, engine=engine
+    )
     return replace(verdict, findings=[*findings, *verdict.findings])
 
 

@@ -36,7 +36,7 @@ class Explainer:
     Attributes:
         path: The artifact's file.
         spec: Its metadata.
-        provider: The ONNX Runtime execution provider that it runs on.
+        provider: The ONNX Runtime execution provider, or the engine, that it runs on.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Explainer:
         check: bool = False,
         max_pixels: int = MAX_PIXELS,
         preprocess: Preprocess | str | None = None,
+        engine: str | None = None,
     ) -> None:
         """Open an artifact.
 
@@ -70,10 +71,14 @@ class Explainer:
             preprocess: The training transform, for an artifact that was exported without one or
                 with a wrong one: a `runtime.spec.Preprocess`, or words such as ``"imagenet"`` or
                 ``"unit,squash"`` (`runtime.inputs.preprocess_words`). None: the stored one.
+            engine: What runs the file instead of ONNX Runtime's own providers: ``"openvino"``,
+                ``"webgpu"``, ``"web"`` and others of `runtime.session.engines.table`; or one of
+                its providers, which must start then.
 
         Raises:
-            SessionError: ONNX Runtime is missing, lacks the provider or cannot load the file, the
-                file is an optimised form for another machine, or an option is unknown.
+            SessionError: ONNX Runtime or the engine is missing, lacks the provider or a device, or
+                cannot load the file; the file is an optimised form for another machine, or an
+                option is unknown.
             SpecError: The file is no artifact, or one of a newer version.
             CustodyError: With ``check``: the file changed after its export, or has no digests.
             InputError: ``preprocess`` has an unknown word or does not fit the model's input, or the
@@ -83,7 +88,7 @@ class Explainer:
 
         self._steps = Steps(
             path, providers, threads, options, head, check=check, max_pixels=max_pixels,
-            preprocess=preprocess,
+            preprocess=preprocess, engine=engine,
         )  # fmt: skip
         self._session = self._steps.session
         self.path = self._session.path

@@ -250,6 +250,7 @@ class Verification(Record):
         checks: The status of each check of `graftcam verify`, by name; older artifacts have none.
         onnxruntime: The version of ONNX Runtime that ran it; likewise.
         unproven: What is not proven, and why; not in the JSON if there is nothing.
+        engine: What ran it instead of ONNX Runtime's CPU, with its version; else not in the JSON.
     """
 
     verdict: Verdict
@@ -264,6 +265,7 @@ class Verification(Record):
     checks: dict[Name, Verdict] | None = None
     onnxruntime: Version | None = None
     unproven: list[str] | None = None
+    engine: str | None = None
 
     def faults(self) -> Iterator[Fault]:
         """See `Record`."""
@@ -330,7 +332,7 @@ class Spec(Record):
     tools: dict[Name, Version]
     verification: Verification
     region: Name | None = None
-    profile: Literal["web", "cuda"] | None = None
+    profile: Literal["web", "cuda", "openvino"] | None = None
     input_gradients: Name | None = None
     guided_gradients: Name | None = None
     deconvnet_gradients: Name | None = None

@@ -23,7 +23,7 @@ from ..differentiate.backward import differentiate
 from ..differentiate.plan import Plan, plan, with_junctions
 from ..errors import CaptureError, LayerError
 from ..graph.emitter import Emitter, dims_of
-from ..graph.openvino_workarounds import separate_square_weights
+from ..graph.openvino_workarounds import suit_openvino
 from ..graph.precision import SINGLE
 from ..graph.profiles import Profile
 from ..graph.queries import ancestors
@@ -53,6 +53,7 @@ class Grafted:
         nodes: Nodes of the model, and nodes added.
         count: K, int64 [1].
         scale: How much larger than the gradients float16 cotangents are; 1 without any.
+        copied: Names of the weights of which added nodes read a copy.
     """
 
     spec: Spec
@@ -61,6 +62,7 @@ class Grafted:
     nodes: tuple[int, int]
     count: ir.Value | None = None
     scale: float = 1.0
+    copied: Sequence[str] = ()
 
 
 def graft(
@@ -153,8 +155,7 @@ def graft(
     if attention is not None:
         blocks = publish_attention(emit, attention, cotangents, chosen.seed, scale, batch)
     emit.sweep()
-    if not profile.shared_squares:
-        separate_square_weights(graph, emit)
+    copied = [] if profile.shared_squares else suit_openvino(graph, emit)
     source = {"graph_sha256": structure, "weights_sha256": weights}
     if name:
         source["name"] = name
@@ -184,6 +185,7 @@ def graft(
         (before, len(graph) - before),
         emit.classes_dim,
         scale,
+        copied,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeGuard
 
 import numpy as np
 import onnx_ir as ir
@@ -16,9 +16,16 @@ from .external_data import SMALL
 Level: TypeAlias = Literal["all", "extended", "basic", "disable"]
 LEVELS: tuple[Level, ...] = ("all", "extended", "basic", "disable")
 """ONNX Runtime's levels of graph optimisation; ``all`` is its default."""
+Where: TypeAlias = str
+"""What runs an artifact: ONNX Runtime's CPU at a level, or another engine, by its name."""
 
 # Types that numpy has as well, so that ONNX Runtime takes them as arrays.
 _ARRAYS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16})
+
+
+def is_level(where: Where) -> TypeGuard[Level]:
+    """Whether ONNX Runtime's CPU is meant."""
+    return where in LEVELS
 
 
 def optimisation(level: Level) -> Any:

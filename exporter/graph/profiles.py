@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from ..errors import CaptureError
 
-ProfileName: TypeAlias = Literal["default", "web", "cuda"]
+ProfileName: TypeAlias = Literal["default", "web", "cuda", "openvino"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Profile:
             capture such a graph.
         branches: A part of the graph may run only if it is needed.
         shared_squares: Added nodes may read the square weights that the model reads. OpenVINO
-            computes wrong numbers there (`separate_square_weights`).
+            computes wrong numbers there (`suit_openvino`).
     """
 
     name: ProfileName
@@ -46,9 +46,8 @@ class Profile:
 DEFAULT = Profile("default")
 PROFILES: dict[ProfileName, Profile] = {
     "default": DEFAULT,
-    "web": Profile(
-        "web", pool_indices=False, optional_inputs=False, branches=False, shared_squares=False
-    ),
+    "web": Profile("web", pool_indices=False, optional_inputs=False, branches=False),
+    "openvino": Profile("openvino", optional_inputs=False, branches=False, shared_squares=False),
     "cuda": Profile("cuda", sizes_from_data=False, branches=False),
 }
 

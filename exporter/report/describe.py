@@ -31,9 +31,10 @@ def describe_report(report: Report) -> str:
     if report.operators:
         counts = ", ".join(f"{op} {count}" for op, count in report.operators.items())
         lines.append(f"  differentiated: {counts}")
+    on = f" in {verdict.engine}" if verdict.engine else ""
     if verdict.verdict == "pass":
         lines.append(
-            f"  verified against {verdict.reference} on {verdict.images} random inputs: "
+            f"  verified{on} against {verdict.reference} on {verdict.images} random inputs: "
             f"{verdict.worst()}"
         )
     elif verdict.unproven:

@@ -21,6 +21,7 @@ def check_agreement(
     images: Sequence[Path],
     at_least: float = AT_LEAST,
     max_pixels: int = MAX_PIXELS,
+    engine: str | None = None,
 ) -> Verdict:
     """Compare predictions and maps of the predicted class.
 
@@ -30,12 +31,14 @@ def check_agreement(
         images: Image files.
         at_least: What both figures must reach.
         max_pixels: Number of pixels that an image may have.
+        engine: What runs the smaller one; None: ONNX Runtime's CPU.
 
     Raises:
         GraftcamError: A file cannot be read, or the two do not know the same classes.
     """
     since = time.perf_counter()
-    large, small = (Explainer(one, "cpu", max_pixels=max_pixels) for one in (original, artifact))
+    large = Explainer(original, "cpu", max_pixels=max_pixels)
+    small = Explainer(artifact, max_pixels=max_pixels, engine=engine or "cpu")
     found = pair_of(large, small).compare(images)
     findings = [
         measured(

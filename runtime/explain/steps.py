@@ -13,7 +13,7 @@ from typing import Any
 
 from ..boxes.detections import Detections
 from ..checks import check_value, short
-from ..errors import InputError
+from ..errors import InputError, SessionError
 from ..inputs.examples import ExampleReader, Given
 from ..inputs.fit_preprocess import preprocess_for
 from ..inputs.images import as_array
@@ -22,6 +22,7 @@ from ..inputs.selection import choose_output
 from ..output.concepts import Concepts
 from ..output.explanation import Explanation
 from ..session.checked import open_checked
+from ..session.engines.table import ENGINES
 from ..session.heads import Heads
 from ..session.options import configure
 from ..session.providers import Provider
@@ -48,11 +49,15 @@ class Steps:
     def __init__(
         self, path: str | Path, providers: str | Sequence[Provider] | None, threads: int | None,
         options: Mapping[str, Any] | None, head: str | Path | None, *, check: bool,
-        max_pixels: int, preprocess: Preprocess | str | None = None,
+        max_pixels: int, preprocess: Preprocess | str | None = None, engine: str | None = None,
     ) -> None:  # fmt: skip
         check_value("max_pixels", max_pixels, int, least=1)
+        if options and engine in ENGINES:
+            raise SessionError(f"options are those of ONNX Runtime; {engine} has none")
         setup = partial(configure, options or {})
-        open_file = partial(Session, providers=providers, threads=threads, configure=setup)
+        open_file = partial(
+            Session, providers=providers, threads=threads, configure=setup, engine=engine
+        )
         open_head = open_checked(Path(path), open_file) if check else open_file
         self.open_file = open_file
         self.session = open_file(path)

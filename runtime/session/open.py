@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..errors import SessionError, first_line
 from ..onnx_file.check import check_file
 from .cuda_graph import Bound
+from .engines.table import ENGINES
 from .optimized_for import Target, read_target
 from .providers import (
     CUDA,
@@ -37,17 +38,23 @@ def open_session(
     providers: str | Sequence[Provider] | None,
     threads: int | None,
     configure: Configure | None,
+    engine: str | None = None,
 ) -> tuple[Any, Run]:
-    """Return an InferenceSession and the function that runs it.
+    """Return an InferenceSession, or another engine's session, and the function that runs it.
 
     See ``Explainer`` and ``Model`` for the arguments and errors.
     """
-    ort = load_onnxruntime()
     if path.is_dir():
         raise SessionError(f"{path} is a folder, no model; give an artifact of `graftcam export`")
     if not path.is_file():
         raise SessionError(f"{path}: no such file; make an artifact with `graftcam export`")
     check_file(path, SessionError)
+    if engine is not None and providers is not None:
+        raise SessionError("providers are ONNX Runtime's: give them, or an engine")
+    if engine in ENGINES:
+        session = ENGINES[engine].open(path, threads)
+        return session, session.run
+    providers, ort = engine or providers, load_onnxruntime()
     target = read_target(path)
     if target is not None and providers is None:
         providers = target.provider

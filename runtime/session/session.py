@@ -88,6 +88,7 @@ class Model:
         providers: str | Sequence[Provider] | None = None,
         threads: int | None = None,
         configure: Configure | None = None,
+        engine: str | None = None,
     ) -> None:
         """Open ``path``; see ``Explainer`` for the arguments and errors.
 
@@ -96,10 +97,11 @@ class Model:
             providers: As for ``Explainer``.
             threads: As for ``Explainer``.
             configure: Called with ONNX Runtime's ``SessionOptions`` to set more.
+            engine: As for ``Explainer``.
         """
         self.path = Path(path)
         try:
-            self._open(providers, threads, configure)
+            self._open(providers, threads, configure, engine)
         except UnicodeDecodeError as error:
             raise SessionError(
                 f"{self.path} has names that are not UTF-8 ({error.reason}); export again"
@@ -107,9 +109,9 @@ class Model:
 
     def _open(
         self, providers: str | Sequence[Provider] | None, threads: int | None,
-        configure: Configure | None,
+        configure: Configure | None, engine: str | None,
     ) -> None:  # fmt: skip
-        self._session, self._run = open_session(self.path, providers, threads, configure)
+        self._session, self._run = open_session(self.path, providers, threads, configure, engine)
         self.provider: str = self._session.get_providers()[0]
         logger.info("%s runs on %s", self.path.name, self.provider)
         required, outputs = self._session.get_inputs(), self._session.get_outputs()
@@ -171,9 +173,10 @@ class Session(Model):
         providers: str | Sequence[Provider] | None = None,
         threads: int | None = None,
         configure: Configure | None = None,
+        engine: str | None = None,
     ) -> None:
         """Open ``path``; see ``Model`` and ``Explainer`` for the arguments and errors."""
-        super().__init__(path, providers, threads, configure)
+        super().__init__(path, providers, threads, configure, engine)
         text = self._metadata().get(METADATA_KEY)
         if text is None:
             raise SpecError(

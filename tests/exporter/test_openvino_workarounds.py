@@ -34,7 +34,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize(
-    ("profile", "shared"), [("default", {"strided", "grouped", "square"}), ("web", set[str]())]
+    ("profile", "shared"), [("default", {"strided", "grouped", "square"}), ("openvino", set[str]())]
 )
 def test_the_web_profile_reads_square_weights_in_one_direction(
     tmp_path: Path, profile: ProfileName, shared: set[str]

@@ -193,7 +193,7 @@ def test_what_is_no_operand_of_a_product_is_left_out_by_name(tmp_path: Path) -> 
 def test_copies_for_openvino_are_made_of_the_shuffled_weight(tmp_path: Path) -> None:
     module, path = seeded(SmallVit()), tmp_path / "m.onnx"
     example = (torch.zeros(2, 3, 24, 32),)
-    spec = export(module, path, example, layers="blocks.0", verify="off", profile="web").spec
+    spec = export(module, path, example, layers="blocks.0", verify="off", profile="openvino").spec
     names = [node.op_type for node in onnx.load(path).graph.node]
     assert "Neg" in names  # the copies
     with Randomised(path, spec, Session, stages=1) as randomised:

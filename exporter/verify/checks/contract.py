@@ -17,6 +17,7 @@ from ....runtime.session.session import Session
 from ....runtime.settings import WEIGHTED
 from ....runtime.spec import Spec
 from ...errors import VerificationError
+from ...graph.profiles import profile_of
 from ..float64.straight_through import is_quantised
 from ..runs.artifact import Artifact
 from ..runs.box_tables import readable, scores_of_boxes
@@ -217,8 +218,8 @@ def check_drop_in(artifact: Artifact, feeds: Tensors) -> Finding:
     status, reason = "skipped", ""
     if spec.score_weights is not None:
         reason = f"a {spec.score.kind} score has no default: {spec.score_weights} must be fed"
-    elif spec.profile == "web":
-        reason = "JavaScript cannot feed an input with a default: web artifacts have none"
+    elif not profile_of(spec.profile or "default").optional_inputs:
+        reason = f"the inputs of a {spec.profile} artifact have no defaults"
     elif needed:
         status, reason = "fail", f"the artifact must also be fed {', '.join(needed)}"
     if reason:

@@ -12,7 +12,7 @@ from numpy.random import Generator
 
 from ....runtime.spec import Layer
 from ...errors import first_line
-from ...graph.ort_session import Level
+from ...graph.ort_session import Where
 from ..runs.artifact import Artifact
 from ..runs.matrix import FirstRun
 from ..runs.running import Array, Tensors
@@ -92,7 +92,7 @@ def attempted(
 
 
 def finding_of(
-    found: Differences, subject: str, bound: float, kind: InputKind, level: Level,
+    found: Differences, subject: str, bound: float, kind: InputKind, level: Where,
     doubt: str = "",
 ) -> Finding:  # fmt: skip
     """What a comparison with finite differences has shown.

@@ -12,7 +12,7 @@ import numpy as np
 
 from ....runtime.session.session import defaults_of
 from ....runtime.spec import Spec
-from ...graph.ort_session import Level
+from ...graph.ort_session import Where
 from ...memory import give_back
 from .box_tables import choose_boxes
 from .embedded import Embedded
@@ -42,13 +42,13 @@ class Artifact:
         path: The file.
         spec: Its metadata.
         inside: The training transform, where it is part of the artifact.
-        level: ONNX Runtime's optimisation level.
+        level: ONNX Runtime's optimisation level, or the engine that runs the file instead.
     """
 
     path: Path
     spec: Spec
     inside: Embedded | None = None
-    level: Level = "all"
+    level: Where = "all"
 
     @cached_property
     def session(self) -> Any:

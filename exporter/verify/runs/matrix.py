@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....runtime.spec import Spec
-from ...graph.ort_session import LEVELS, Level
+from ...graph.ort_session import LEVELS, Where
 from .artifact import Artifact
 from .running import Array, Tensors, some_rows
 
@@ -23,13 +23,14 @@ class Matrix:
     """Which runs are made of a chunk of inputs.
 
     Attributes:
-        levels: ONNX Runtime's optimisation levels; the first run is made at the first.
+        levels: ONNX Runtime's optimisation levels, or one engine; the first run is made at the
+            first.
         splits: Batch sizes of the runs that share a chunk; an artifact whose batch is fixed has
             its own.
         counts: Numbers of scores, K; a model with fewer classes has fewer.
     """
 
-    levels: tuple[Level, ...]
+    levels: tuple[Where, ...]
     splits: tuple[int, ...]
     counts: tuple[int, ...]
 

@@ -10,8 +10,11 @@ from typing import Any, TypeAlias
 
 import numpy.typing as npt
 
+from ....runtime.errors import SessionError
+from ....runtime.session.engines.table import engine_title
+from ....runtime.session.open import open_session
 from ...errors import VerificationError, first_line
-from ...graph.ort_session import Level, options_of
+from ...graph.ort_session import Where, is_level, options_of
 from ...memory import give_back
 
 Array = npt.NDArray[Any]
@@ -25,10 +28,15 @@ Draw: TypeAlias = Callable[[int, int, int], Tensors]
 cells by which open sizes grow, and a seed."""
 
 
-def load_session(path: Path, *, level: Level = "all") -> Any:
-    """Open a session on the CPU."""
+def load_session(path: Path, *, level: Where = "all") -> Any:
+    """Open a session on ONNX Runtime's CPU at a level, or in another engine."""
     import onnxruntime
 
+    if not is_level(level):
+        try:
+            return open_session(path, None, None, None, level)[0]
+        except SessionError as error:
+            raise VerificationError(str(error)) from error
     options = options_of(level)
     options.log_severity_level = 3
     try:
@@ -54,8 +62,8 @@ def run_session(session: Any, feeds: Mapping[str, Array]) -> Tensors:
     try:
         return dict(zip(names, session.run(names, dict(feeds)), strict=True))
     except Exception as error:
-        reason = first_line(error)
-        raise VerificationError(f"ONNX Runtime cannot run the artifact: {reason}") from error
+        who = engine_title(session.get_providers()[0])
+        raise VerificationError(f"{who} cannot run the artifact: {first_line(error)}") from error
 
 
 def some_rows(feeds: Tensors, rows: slice, batched: Collection[str]) -> Tensors:

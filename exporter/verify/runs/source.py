@@ -13,13 +13,13 @@ from ...graph.emitter import dims_of
 from ...graph.fix_axes import forget_shapes
 from ...graph.infer_shapes import OPEN_SIZES, name_open_axes, trial_feeds
 from ...graph.open_file import open_file
-from ...graph.ort_session import Level, session_of
+from ...graph.ort_session import Where, is_level, session_of
 from .running import load_session
 
 _AT_FAULT = "the file is at fault, not the artifact; make it anew"
 
 
-def open_source(path: Path, model: ir.Model, level: Level = "all") -> Any:
+def open_source(path: Path, model: ir.Model, level: Where = "all") -> Any:
     """Open a session of the file, at the sizes that it was exported with.
 
     ONNX Runtime takes no other sizes than those that a file fixes, even where its nodes would. An
@@ -44,7 +44,7 @@ def open_source(path: Path, model: ir.Model, level: Level = "all") -> Any:
             value.shape = ir.Shape(wanted[value.name])
     forget_shapes(source.graph)
     try:
-        return session_of(source, path.resolve().parent, level)
+        return session_of(source, path.resolve().parent, level if is_level(level) else "all")
     except Exception as error:
         reason = f"ONNX Runtime cannot load {path.name} at other sizes: {first_line(error)}"
         raise VerificationError(reason) from error

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ....runtime.detector import EDGES
 from ....runtime.spec import Spec
 from ...errors import VerificationError
-from ...graph.ort_session import Level
+from ...graph.ort_session import Where
 from ..verdict.compare import (
     SLACK,
     UNFELT,
@@ -149,7 +149,7 @@ class Tally:
     """The results of the runs at one optimisation level."""
 
     spec: Spec
-    level: Level
+    level: Where
     inputs: InputKind
     kinds: dict[str, str] = field(default_factory=dict[str, str])
     parts: dict[str, list[Check]] = field(default_factory=dict[str, list[Check]])

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ....runtime.spec import Verification
 from ...errors import UnprovenError, VerificationError
-from ...graph.ort_session import Level
+from ...graph.ort_session import Where
 from .compare import Check, three_digits
 
 Status = Literal["pass", "fail", "skipped", "unproven"]
@@ -59,7 +59,7 @@ class Finding:
         threshold: The bound of the value.
         reason: Why it failed, was skipped or is unproven; else an explanation of the value, if it
             needs one.
-        level: ONNX Runtime's optimisation level.
+        level: ONNX Runtime's optimisation level, or the engine that ran the artifact instead.
         inputs: ``random`` numbers, ``flat`` images (of one colour), or ``given`` images, if
             there were inputs.
         largest: The largest error, where `value` is the median over the inputs: one of them may
@@ -72,7 +72,7 @@ class Finding:
     value: float | None = None
     threshold: float | None = None
     reason: str = ""
-    level: Level | None = None
+    level: Where | None = None
     inputs: InputKind | None = None
     largest: float | None = None
 
@@ -87,7 +87,7 @@ class Finding:
 
 def measured(
     check: str, subject: str, value: float, threshold: float, reason: str, *,
-    level: Level | None = None, inputs: InputKind | None = None,
+    level: Where | None = None, inputs: InputKind | None = None,
 ) -> Finding:  # fmt: skip
     """The finding of one number: ``fail`` with ``reason`` on the wrong side of the threshold."""
     passed = value >= threshold if check in AT_LEAST else value <= threshold
@@ -97,7 +97,7 @@ def measured(
 
 def compared(
     check: str, found: Check, remark: str = "", *,
-    level: Level | None = None, inputs: InputKind | None = None,
+    level: Where | None = None, inputs: InputKind | None = None,
 ) -> Finding:  # fmt: skip
     """The finding of the comparison of one tensor; ``remark`` is added to why it failed."""
     value, bound = found.deciding
@@ -132,6 +132,7 @@ class Verdict:
         given: Number of images that were given.
         seed: Of the random inputs.
         seconds: Time by step.
+        engine: What ran the artifact, with its version; None: ONNX Runtime's CPU.
     """
 
     findings: list[Finding]
@@ -140,6 +141,7 @@ class Verdict:
     given: int = 0
     seed: int = 0
     seconds: dict[str, float] = field(default_factory=dict[str, float])
+    engine: str | None = None
 
     @property
     def failures(self) -> list[Finding]:
@@ -193,7 +195,7 @@ class Verdict:
         return Verification(
             self.status, self.reference, self.images, self.seed, errors, bounds,
             dict(self.by_check()), importlib.metadata.version("onnxruntime"),
-            one_line(self.unproven) or None,
+            one_line(self.unproven) or None, self.engine,
         )  # fmt: skip
 
     def raise_on_failure(self, *, partial: bool = False) -> None:

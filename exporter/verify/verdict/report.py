@@ -103,7 +103,8 @@ def describe_verdict(artifact: Path, verdict: Verdict) -> str:
     else:
         inputs = f"{verdict.images} random inputs"
         inputs += f" and {verdict.given} images" if verdict.given else ""
-        lines.append(f"{artifact.name} passes: {verdict.reference}, {inputs}")
+        where = f" in {verdict.engine}" if verdict.engine else ""
+        lines.append(f"{artifact.name} passes{where}: {verdict.reference}, {inputs}")
     return plain_lines(lines)
 
 

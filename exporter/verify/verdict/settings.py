@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, get_args
 
 from ....runtime.limits import MAX_PIXELS
+from ....runtime.session.engines.table import start_engine
 from ...errors import SettingsError, in_line
 from .deadline import Deadline
 
@@ -29,12 +30,15 @@ class Verify:
             metadata; without it nothing is written, and `UnprovenError` says what is missing. An
             artifact that is shown to be wrong is never written.
         max_pixels: Number of pixels that an image to verify on may have.
+        engine: What runs the artifact, of `runtime.session.engines.table`, or a provider of ONNX
+            Runtime; None: its CPU provider. It has no levels of optimisation.
     """
 
     level: Thoroughness = "quick"
     seconds: float | None = None
     partial: bool = False
     max_pixels: int = field(default=MAX_PIXELS, compare=False)
+    engine: str | None = field(default=None, compare=False)
 
     def deadline(self) -> Deadline:
         """The end of a verification that begins now."""
@@ -44,11 +48,16 @@ class Verify:
 OFF = Verify("off")
 
 
-def checked(verify: object) -> Verify:
+def checked(verify: object, engine: str | None = None) -> Verify:
     """The settings that a user gave: whole, as a level, or as True (quick) or False (off).
+
+    Args:
+        verify: The settings.
+        engine: What runs the artifact, unless the settings name it.
 
     Raises:
         SettingsError: It is another value, or has one that is unknown.
+        SessionError: The engine is unknown, not installed, or has no device.
     """
     if isinstance(verify, bool):
         verify = "quick" if verify else "off"
@@ -68,6 +77,10 @@ def checked(verify: object) -> Verify:
         raise SettingsError(
             f"max_pixels={in_line(found.max_pixels)}: give a whole number from 1 on"
         )
+    if found.engine is None and engine is not None:
+        found = replace(found, engine=engine)
+    if found.engine is not None and found.level != "off":
+        start_engine(found.engine)
     if found.level == "off" and (found.partial or seconds is not None):
         raise SettingsError("nothing is verified with 'off'; leave seconds and partial out")
     return found
