@@ -14,7 +14,7 @@ from ..errors import LayerError
 from ..graph.emitter import Dim, dims_of
 from ..graph.regroup import regrouped
 from ..locate.arrangement import Arrangement
-from ..locate.attention import AttentionBlock, attention_blocks, fused_attention
+from ..locate.attention import AttentionBlock, attention_blocks, fused_attention, mixes_channels
 from ..locate.attention_chain import Chain, read_chain
 from ..locate.score import Located
 from .open_attention import open_attention
@@ -70,7 +70,7 @@ def find_attention(captured: Captured, located: Sequence[Located]) -> AttentionF
     open_attention(captured.model, score)
     blocks = attention_blocks(graph, score)
     if not blocks:
-        raise LayerError(_why_none(graph))
+        raise LayerError(_why_none(graph, score))
     chain = read_chain(graph, blocks, score)
     arrangement, doubt = None, ""
     if chain is not None and chain.tokens is None:
@@ -81,7 +81,8 @@ def find_attention(captured: Captured, located: Sequence[Located]) -> AttentionF
             arrangement = _arrangement(captured, chain)
         except LayerError as error:
             chain, doubt = None, str(error)
-    laid = {block.name: _laid_out(graph, block) for block in blocks}
+    chained = set[str]() if chain is None else {one.name for one in chain.blocks}
+    laid = {block.name: _laid_out(graph, block, block.name in chained) for block in blocks}
     if chain is not None:
         chain = _with_laid(chain, laid)
     return AttentionFound(tuple(laid.values()), chain, arrangement, doubt)
@@ -95,13 +96,18 @@ def _with_laid(chain: Chain, laid: Mapping[str, AttentionBlock]) -> Chain:
     )  # fmt: skip
 
 
-def _why_none(graph: ir.Graph) -> str:
+def _why_none(graph: ir.Graph, score: ir.Value) -> str:
     fused = fused_attention(graph)
     if fused is not None:
         return (
             f"{fused.op_type} {fused.name!r} (com.microsoft) holds a whole attention, whose "
             "weights cannot be read; export the model without ONNX Runtime's optimisations of "
             "transformers"
+        )
+    if mixes_channels(graph, score):
+        return (
+            "each attention of the model is of channels by channels: no place looks at places; "
+            "explain a layer instead (`graftcam layers` lists them)"
         )
     return (
         "the model has no attention: no Softmax stands between two products on the way to the "
@@ -127,8 +133,14 @@ def _arrangement(captured: Captured, chain: Chain) -> Arrangement:
     return found
 
 
-def _laid_out(graph: ir.Graph, block: AttentionBlock) -> AttentionBlock:
+def _laid_out(graph: ir.Graph, block: AttentionBlock, chained: bool) -> AttentionBlock:
     """A block with its batch on an axis of its own.
+
+    Args:
+        graph: The graph.
+        block: The block.
+        chained: Whether its tokens are those of the whole image: what is joined with the batch are
+            the heads then, and an axis of 1 behind them has no meaning.
 
     Raises:
         LayerError: The graph does not show how many heads or windows share the axis.
@@ -142,7 +154,8 @@ def _laid_out(graph: ir.Graph, block: AttentionBlock) -> AttentionBlock:
             f"attention {block.name!r} has weights {dims}: the graph does not show how many heads "
             "or windows share the batch's axis"
         )
-    return replace(block, weights=regrouped(graph, block.weights, count))
+    inner = dims[2:] if chained and len(dims) == 4 and dims[1] == 1 else dims[1:]
+    return replace(block, weights=regrouped(graph, block.weights, count, inner))
 
 
 def joined_with(extent: Dim, batches: Sequence[Dim]) -> int | None:

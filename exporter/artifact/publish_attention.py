@@ -64,7 +64,7 @@ class AttentionWanted:
         if chain is None or last is None or not (chain.class_tokens or chain.class_blocks):
             return False
         nodes = last.scores, last.product
-        plain = all(node.op_type == "MatMul" for node in nodes)
+        plain = last.weights_first and all(node.op_type == "MatMul" for node in nodes)
         return plain and all(len(dims_of(node.outputs[0])) == 4 for node in nodes)
 
     @property

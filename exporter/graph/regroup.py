@@ -9,22 +9,23 @@ import onnx_ir as ir
 from .emitter import Dim, dims_of
 
 
-def regrouped(graph: ir.Graph, value: ir.Value, count: int) -> ir.Value:
-    """Insert [N * count, ...] -> [N, count, ...] and back behind a value; nothing is computed.
+def regrouped(graph: ir.Graph, value: ir.Value, count: int, inner: Sequence[Dim]) -> ir.Value:
+    """Insert [N * count, ...] -> [N, count, *inner] and back behind a value; nothing is computed.
 
     Args:
         graph: The graph, which gets two Reshapes.
         value: The value; what reads it goes on with what it had. All axes but the first are static.
         count: Rows of each example along the first axis, example by example.
+        inner: The other axes, with or without those of extent 1.
 
     Returns:
-        The value [N, count, ...].
+        The value [N, count, *inner].
     """
     rows, *rest = dims_of(value)
     batch = rows // count if isinstance(rows, int) else None
     readers = [(use.node, use.idx) for use in value.uses()]
     base = _unused(graph, f"{value.name}_by_example")
-    apart = reshape_node(graph, value, [batch, count, *rest], base)
+    apart = reshape_node(graph, value, [batch, count, *inner], base)
     joined = reshape_node(graph, apart.outputs[0], [rows, *rest], f"{base}_joined")
     for node, index in readers:
         node.replace_input_with(index, joined.outputs[0])

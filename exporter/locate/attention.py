@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
+from ..graph.attributes import ints_attribute
 from ..graph.emitter import constant_of, dims_of
 from ..graph.queries import ancestors, module_path
 from .mixed_heads import heads_last_before, heads_last_behind
@@ -39,6 +40,12 @@ class AttentionBlock:
     product: ir.Node
 
     @property
+    def weights_first(self) -> bool:
+        """Whether the weights are the product's left side; values with tokens last are, else."""
+        left = self.product.inputs[0]
+        return left is not None and (left is self.weights or self.weights in ancestors(left))
+
+    @property
     def queries(self) -> int | None:
         """Number of tokens that look; None if it is open."""
         return self._extent(-2)
@@ -58,8 +65,26 @@ def attention_blocks(graph: ir.Graph, score: ir.Value) -> list[AttentionBlock]:
 
     Products over channels instead of tokens (XCiT's) are none.
     """
-    leading, found = ancestors(score), list[AttentionBlock]()
-    names: dict[str, int] = {}
+    found, names = list[AttentionBlock](), dict[str, int]()
+    for node, block in _between_products(graph, score):
+        if _mixes_channels(graph, block.weights, score):
+            continue
+        base = block.name or module_path(node) or block.weights.name or "attention"
+        names[base] = number = names.get(base, 0) + 1
+        found.append(replace(block, name=base if number == 1 else f"{base}#{number}"))
+    return found
+
+
+def mixes_channels(graph: ir.Graph, score: ir.Value) -> bool:
+    """Whether the score depends on an attention of channels."""
+    return any(
+        _mixes_channels(graph, block.weights, score) for _, block in _between_products(graph, score)
+    )
+
+
+def _between_products(graph: ir.Graph, score: ir.Value) -> Iterator[tuple[ir.Node, AttentionBlock]]:
+    """Yield each Softmax between two products, and its block by its product's module."""
+    leading = ancestors(score)
     for node in graph:
         if node.op_type != "Softmax" or node.outputs[0] not in leading:
             continue
@@ -67,15 +92,8 @@ def attention_blocks(graph: ir.Graph, score: ir.Value) -> list[AttentionBlock]:
         if soft.shape is None or len(soft.shape) < 3 or not _along_last(node):
             continue
         (product, weights), scores = product_after(soft), _product_before(node)
-        if product is None or scores is None:
-            continue
-        if _mixes_channels(graph, weights, score):
-            continue
-        base = module_path(product) or module_path(node) or weights.name or "attention"
-        names[base] = number = names.get(base, 0) + 1
-        name = base if number == 1 else f"{base}#{number}"
-        found.append(AttentionBlock(name, weights, scores, product))
-    return found
+        if product is not None and scores is not None:
+            yield node, AttentionBlock(module_path(product) or "", weights, scores, product)
 
 
 def fused_attention(graph: ir.Graph) -> ir.Node | None:
@@ -94,25 +112,37 @@ def product_after(soft: ir.Value) -> tuple[ir.Node | None, ir.Value]:
     """The product of the weights with the values, and the weights.
 
     The product may take what talking heads make of them, or a gate, which then gives the weights.
+    Values that have tokens last, as convolutions leave them, stand on the left of weights that are
+    turned.
     """
-    pending, seen, gated = [(soft, False)], {soft}, set[ir.Value]()
+    pending, seen, gated = [(soft, False, False)], {soft}, set[ir.Value]()
     while pending and len(seen) < _FAR:
-        value, last = pending.pop()  # whether the heads are on the last axis
+        value, last, turned = pending.pop()  # whether the heads are on the last axis
         for use in value.uses():
             node = use.node
             if node.op_type in _PRODUCTS and not last and not any(map(_is_constant, node.inputs)):
-                if use.idx == 0 and len(node.inputs) == 2:
+                if use.idx == int(turned) and len(node.inputs) == 2:
                     return node, value if value in gated else soft
                 continue
             through = _is_gate(node, soft)
-            same = through or node.op_type in _AFTER
+            turns = turns_last_two(node)
+            same = through or turns or node.op_type in _AFTER
             behind = last if same else heads_last_behind(node, last)
             if behind is not None and node.outputs[0] not in seen:
                 seen.add(node.outputs[0])
-                pending.append((node.outputs[0], behind))
+                pending.append((node.outputs[0], behind, turned ^ turns))
                 if through or value in gated:
                     gated.add(node.outputs[0])
     return None, soft
+
+
+def turns_last_two(node: ir.Node) -> bool:
+    """Whether a node exchanges the last two axes."""
+    if node.op_type != "Transpose":
+        return False
+    perm = ints_attribute(node, "perm") or []
+    places = [*range(len(perm))]
+    return len(perm) > 1 and perm == [*places[:-2], places[-1], places[-2]]
 
 
 def _is_gate(node: ir.Node, soft: ir.Value) -> bool:

@@ -1,4 +1,4 @@
-"""Artifacts in OpenVINO: right by its profile, refused without it, wrong where a weight is shared."""
+"""Artifacts in OpenVINO: right by its profile, refused without it, and wrong in one known case."""
 
 from __future__ import annotations
 
