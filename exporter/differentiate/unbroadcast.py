@@ -98,13 +98,28 @@ def sum_open(
 ) -> ir.Value:
     """Sum ``[K, *out]`` over those of ``axes`` along which ``source`` turns out to have extent 1.
 
-    ``source`` lacks the first ``lead`` axes of the output.
+    ``source`` lacks the first ``lead`` axes of the output. Each axis is split in the extent that
+    ``source`` has there and the rest, so that the summed axes are known: not all engines take
+    those that depend on the run.
     """
     if not axes:
         return value
-    alone = _alone(emit, source, [axis - lead for axis in axes])
-    over = emit.op("Compress", [1 + axis for axis in axes], alone, role="over", axis=0)
-    return emit.op("ReduceSum", value, over, role="unbroadcast", keepdims=1, noop_with_empty_axes=1)
+
+    def whole(start: int, end: int | None) -> ir.Value:
+        stop = {} if end is None else {"end": end}
+        return emit.op("Shape", value, role="extent", start=start, **stop)
+
+    parts, over, start = list[ir.Value](), list[int](), 0
+    for axis in sorted(axes):
+        at = 1 + axis
+        alone = _alone(emit, source, [axis - lead])
+        rest = emit.op("Where", alone, whole(at, at + 1), [1], role="rest")
+        parts += [whole(start, at), emit.extents(source, [axis - lead]), rest]
+        over.append(at + 1 + len(over))
+        start = at + 1
+    parts.append(whole(start, None))
+    split = emit.op("Reshape", value, emit.vector(parts), role="split", allowzero=1)
+    return emit.op("ReduceSum", split, over, role="unbroadcast", keepdims=0)
 
 
 def sum_broadcast(emit: Emitter, value: ir.Value, axes: Sequence[int], lead: int) -> ir.Value:
