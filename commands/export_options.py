@@ -69,9 +69,10 @@ extra_options = group(
                 "images [N, height, width, 3] of any size; a further heatmap, such as "
                 "layercam (docs/methods.md); or fuse-refine, fuse-mean, fuse-max, fuse-product: "
                 "the layercam maps of several layers in one."),
-    option("--profile", type=click.Choice(["default", "web", "cuda", "openvino"]),
-           help="Where the artifact will run: anywhere (default), in browsers (WebGPU; every input "
-                "must be fed), with CUDA graphs, or in OpenVINO (every input must be fed). "
+    option("--profile", type=click.Choice(["default", "web", "webgpu", "cuda", "openvino"]),
+           help="Where the artifact will run: anywhere (default), in browsers (web: WebAssembly, "
+                "and WebGPU as long as a class is explained; every input must be fed), in WebGPU "
+                "alone, with CUDA graphs, or in OpenVINO (every input must be fed). "
                 "Default: what --engine needs."),
     option("--name", metavar="NAME", help="Name of the model in the metadata. Default: SOURCE."),
 )  # fmt: skip

@@ -332,7 +332,7 @@ class Spec(Record):
     tools: dict[Name, Version]
     verification: Verification
     region: Name | None = None
-    profile: Literal["web", "cuda", "openvino"] | None = None
+    profile: Literal["web", "webgpu", "cuda", "openvino"] | None = None
     input_gradients: Name | None = None
     guided_gradients: Name | None = None
     deconvnet_gradients: Name | None = None

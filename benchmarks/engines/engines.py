@@ -94,7 +94,7 @@ ENGINES = (
     Engine("openvino", "OpenVINO", "openvino"),
     Engine("openvino-plugin", "ONNX Runtime, OpenVINO plug-in", "openvino"),
     Engine("web", "ONNX Runtime, WebAssembly", "web"),
-    Engine("webgpu", "ONNX Runtime, WebGPU plug-in", "web"),
+    Engine("webgpu", "ONNX Runtime, WebGPU plug-in", "webgpu"),
     Engine("tinygrad", "tinygrad", "web", timed=False),
     Engine("onnx", "onnx's evaluator", "web", timed=False),
     Engine("cuda", "ONNX Runtime, CUDA", "cuda"),

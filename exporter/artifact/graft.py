@@ -26,6 +26,7 @@ from ..graph.emitter import Emitter, dims_of
 from ..graph.openvino_workarounds import suit_openvino
 from ..graph.precision import SINGLE
 from ..graph.profiles import Profile
+from ..graph.webgpu_workarounds import explain_one_at_least
 from ..graph.queries import ancestors
 from ..heatmap.fullgrad import FULLGRAD
 from ..heatmap.fused import FUSING
@@ -129,6 +130,7 @@ def graft(
     image = plan_image_walks(graph, made, walks, preprocess) if walks else None
     made = made if image is None else image.plan
     scale = cotangent_scale(made.active, limit)
+    given = set(graph.inputs)
     inputs, chosen = subject.select(scale)
     terms = None if image is None else image.terms(emit, scale)
     watch = None if terms is None else terms.watch
@@ -155,6 +157,8 @@ def graft(
     if attention is not None:
         blocks = publish_attention(emit, attention, cotangents, chosen.seed, scale, batch)
     emit.sweep()
+    if not profile.empty:
+        explain_one_at_least(graph, emit, [v for v in graph.inputs if v not in given])
     copied = [] if profile.shared_squares else suit_openvino(graph, emit)
     source = {"graph_sha256": structure, "weights_sha256": weights}
     if name:

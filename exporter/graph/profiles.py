@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from ..errors import CaptureError
 
-ProfileName: TypeAlias = Literal["default", "web", "cuda", "openvino"]
+ProfileName: TypeAlias = Literal["default", "web", "webgpu", "cuda", "openvino"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Profile:
         branches: A part of the graph may run only if it is needed.
         shared_squares: Added nodes may read the square weights that the model reads. OpenVINO
             computes wrong numbers there (`suit_openvino`).
+        empty: Tensors may have no elements, as they do if no class is explained
+            (`explain_one_at_least`).
     """
 
     name: ProfileName
@@ -41,6 +43,7 @@ class Profile:
     sizes_from_data: bool = True
     branches: bool = True
     shared_squares: bool = True
+    empty: bool = True
 
 
 DEFAULT = Profile("default")
@@ -48,6 +51,14 @@ PROFILES: dict[ProfileName, Profile] = {
     "default": DEFAULT,
     "web": Profile("web", pool_indices=False, optional_inputs=False, branches=False),
     "openvino": Profile("openvino", optional_inputs=False, branches=False, shared_squares=False),
+    "webgpu": Profile(
+        "webgpu",
+        pool_indices=False,
+        optional_inputs=False,
+        sizes_from_data=False,
+        branches=False,
+        empty=False,
+    ),
     "cuda": Profile("cuda", sizes_from_data=False, branches=False),
 }
 
@@ -66,7 +77,7 @@ def profile_of(name: str) -> Profile:
 
 def remarks(profile: Profile, nodes: Sequence[ir.Node]) -> list[str]:
     """Return notes on the model's own nodes that the profile's platform cannot run."""
-    if profile.name != "web":
+    if profile.pool_indices:
         return []
     pools = [node for node in nodes if node.op_type in ("MaxPool", "AveragePool")]
     refused = {

@@ -97,4 +97,3 @@ def test_an_attention_of_channels_is_refused_for_that(tmp_path: Path) -> None:
     with pytest.raises(LayerError, match="is of channels by channels: no place looks at places"):
         export(vit(OfChannels), tmp_path / "m.onnx", (torch.zeros(2, 3, 24, 32),),
                layers="attention")  # fmt: skip
-

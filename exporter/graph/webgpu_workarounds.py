@@ -1,0 +1,48 @@
+"""`explain_one_at_least` keeps WebGPU from tensors without elements.
+
+Its kernels fail on them (seen in the plug-in 0.4 of ONNX Runtime: "Invalid dispatch group size"),
+and a plain prediction, K = 0, is full of them. So the graph explains class 0 then, and its outputs
+leave it out.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from .emitter import Emitter, dims_of
+
+_K = 1  # the axis of classes, of inputs and outputs
+
+
+def explain_one_at_least(graph: ir.Graph, emit: Emitter, requests: list[ir.Value]) -> None:
+    """Pad what is asked for with a class if nothing is, and cut the outputs.
+
+    Args:
+        graph: The graph.
+        emit: Where nodes are added.
+        requests: The inputs that have an axis of classes.
+    """
+    count = emit.classes
+    for value in requests:
+        readers = [(use.node, use.idx) for use in value.uses()]
+        rank = len(dims_of(value))
+        # Not the node by which the graph knows K: that one reads what is padded.
+        whole = emit.op("Shape", value, role="asked", shape=[rank], start=0)
+        extent = emit.op("Slice", whole, [_K], [_K + 1], role="asked", shape=[1])
+        empty = emit.cast(emit.op("Equal", extent, [0], role="empty"), ir.DataType.INT64, "empty")
+        pads = emit.vector([*[0] * (rank + _K), empty, *[0] * (rank - _K - 1)])
+        padded = emit.op("Pad", value, pads, role="asked")
+        padded.dtype, padded.shape = value.dtype, value.shape
+        for node, place in readers:
+            if node is not whole.producer():
+                node.replace_input_with(place, padded)
+        count = emit.op("Mul", count, emit.op("Sub", [1], empty, role="any"), role="count")
+    for place, value in enumerate(graph.outputs):
+        if value.shape is None or len(value.shape) <= _K or dims_of(value)[_K] != "K":
+            continue
+        name, value.name = value.name, emit.unique(f"{value.name}/padded")
+        cut = emit.op("Slice", value, [0], count, [_K], role="asked")
+        cut.name, cut.dtype, cut.shape = name, value.dtype, value.shape
+        value.shape = ir.Shape([dims_of(value)[0], None, *dims_of(value)[_K + 1 :]])
+        graph.outputs[place] = cut
+    graph.sort()
