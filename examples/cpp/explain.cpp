@@ -5,6 +5,8 @@
 // PIXELS is the model's input for one image, float32. Build the program with
 //
 //     g++ -std=c++17 -I ORT/include explain.cpp -L ORT/lib -lonnxruntime -o explain
+//
+// or both examples by `make cpp`, with Debian's headers.
 
 #include <onnxruntime_cxx_api.h>
 
