@@ -11,18 +11,20 @@ from .engines import ENGINES
 from .verdict import EXPLANATION_BOUND, FORWARD_BOUND
 
 _BEGIN, _END = "<!-- tables -->\n", "<!-- end of tables -->"
-_METHOD = """Values are compared with those of ONNX Runtime's CPU, on three images and two classes (of detectors, two
-targets of the best boxes), in the median of the images:
+_METHOD = """Values are compared with those of ONNX Runtime's CPU, on three images and two classes
+(of detectors, two targets of the best boxes), in the median of the images:
 
-- **right**: the model's own outputs, scores and activations are within {forward:g} (relative L2), gradients and
-  heatmaps within {explanation:g}. Where ONNX Runtime itself, without its graph optimisations, differs by more than a
-  quarter of that, the bound is four times its difference: where a ReLU flips by rounding, the gradient jumps;
-- **other forward**: the engine's prediction differs already. **wrong**: only its explanation differs;
-- **unread**: it does not open a file. **failed**: it opens all and cannot run one. **crashed**, **timeout**: its process
-  ended, or had to be ended.
+- **right**: the model's own outputs, scores and activations are within {forward:g} (relative L2),
+  gradients and heatmaps within {explanation:g}. Where ONNX Runtime itself, without its graph
+  optimisations, differs by more than a quarter of that, the bound is four times its difference:
+  where a ReLU flips by rounding, the gradient jumps;
+- **other forward**: the engine's prediction differs already. **wrong**: only its explanation
+  differs;
+- **unread**: it does not open a file. **failed**: it opens all and cannot run one. **crashed**,
+  **timeout**: its process ended, or had to be ended.
 
-Images of 224 x 224 (detectors: their own size), random weights except the detectors', float32, an open batch axis,
-threads of each engine: {threads}.
+Images of 224 x 224 (detectors: their own size), random weights except the detectors', float32, an
+open batch axis, threads of each engine: {threads}.
 Machine: {cpu}, {cores} cores, {system}; {tools}.
 {quiet}"""
 _ABSENT = {"not installed", "no device"}  # the same for all models
@@ -47,11 +49,12 @@ def tables(book: Book) -> list[str]:
         *_engines(rows), "", text, "", "### Right or wrong", "",
         "The verdict, and the largest error of gradients and heatmaps.", "",
         *_matrix(rows, _verdict), *_reasons(rows), "", "### Time", "",
-        "A run that predicts and explains one class, in units of the engine's own run of the plain file; medians of "
-        "rounds in turns (in brackets the plain run's milliseconds).", "",
+        "A run that predicts and explains one class, in units of the engine's own run of the plain "
+        "file; medians of rounds in turns (in brackets the plain run's milliseconds).", "",
         *_matrix([row for row in rows if row.get("ratios")], _time), *_peers(rows), "",
         "### Size and memory", "",
-        "The file, and what opening and first running it adds to the process: plain + what the artifact has more.", "",
+        "The file, and what opening and first running it adds to the process: plain + what the "
+        "artifact has more.", "",
         *_sizes(rows),
     ]  # fmt: skip
 
@@ -75,8 +78,8 @@ def _engines(rows: Sequence[Row]) -> list[str]:
 
 def _matrix(rows: Sequence[Row], cell: object) -> list[str]:
     """Return a table with a row for each model and layer, and a column for each engine."""
-    present = [one for one in ENGINES
-               if any(r["engine"] == one.name and r["state"] not in _ABSENT for r in rows)]  # fmt: skip
+    seen = {row["engine"] for row in rows if row["state"] not in _ABSENT}
+    present = [one for one in ENGINES if one.name in seen]
     cells: list[list[str]] = []
     for key in dict.fromkeys(_case(row) for row in rows):
         own = {row["engine"]: row for row in rows if _case(row) == key}
@@ -88,9 +91,9 @@ def _matrix(rows: Sequence[Row], cell: object) -> list[str]:
 
 
 def _layers(names: Sequence[str]) -> str:
-    return (
-        f"`{names[0]}`" + (f" and {len(names) - 1} more" if len(names) > 1 else "") if names else ""
-    )
+    if not names:
+        return ""
+    return f"`{names[0]}`" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 def _of(row: Row | None, cell: object) -> str:
@@ -123,9 +126,10 @@ def _sizes(rows: Sequence[Row]) -> list[str]:
         if "cpu" not in own:
             continue
         first = own["cpu"]
-        plain, made = first["bytes"]
-        cells.append([first["family"], _layers(first["layers"]), f"{plain / 1e6:.1f} + {(made - plain) / 1e6:.2f}",
-                      *(_memory(own.get(name)) for name in ("cpu", "openvino", "web"))])  # fmt: skip
+        plain, made = (size / 1e6 for size in first["bytes"])
+        memory = [_memory(own.get(name)) for name in ("cpu", "openvino", "web")]
+        size = f"{plain:.1f} + {made - plain:.2f}"
+        cells.append([first["family"], _layers(first["layers"]), size, *memory])
     heads = ["family", "layer", "file, MB", "ONNX Runtime, MB", "OpenVINO, MB", "WebAssembly, MB"]
     return table(heads, cells)
 
@@ -144,7 +148,8 @@ def _reasons(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         if row["state"] in _ABSENT | {"right"}:
             continue
-        where = f"- {titles[row['engine']]}, {row['model']}, {_layers(row.get('layers', []))}: {row['state']}"
+        layers = _layers(row.get("layers", []))
+        where = f"- {titles[row['engine']]}, {row['model']}, {layers}: {row['state']}"
         if "errors" in row:
             name, error = max(row["errors"].items(), key=_size)
             what = "is no number" if error is None else f"differs by {error:.0e}"
@@ -157,16 +162,18 @@ def _reasons(rows: Sequence[Row]) -> list[str]:
 
 def _peers(rows: Sequence[Row]) -> list[str]:
     """Return a line for the maps of OpenVINO XAI, where they were timed."""
-    found = [
-        f"{row['model']} {shown(row['ratios']['peer'], 2)} (graftcam {shown(row['ratios']['explained'], 2)})"
-        for row in rows
-        if "peer" in row.get("ratios", {})
-    ]
+    found = list[str]()
+    for row in (row for row in rows if "peer" in row.get("ratios", {})):
+        theirs, ours = (shown(row["ratios"][name], 2) for name in ("peer", "explained"))
+        found.append(f"{row['model']} {theirs} (graftcam {ours})")
     if not found:
         return []
-    return ["", f"OpenVINO XAI in OpenVINO, in the same runs, in units of the plain file: {'; '.join(found)}. Its map "
-            "(ReciproCAM) covers the features place by place instead of differentiating, for all classes at "
-            "once."]  # fmt: skip
+    text = (
+        "OpenVINO XAI in OpenVINO, in the same runs, in units of the plain file: "
+        f"{'; '.join(found)}. Its map (ReciproCAM) covers the features place by place instead of "
+        "differentiating, for all classes at once."
+    )
+    return ["", text]
 
 
 def _size(pair: tuple[str, float | None]) -> float:

@@ -26,8 +26,8 @@ from ..graph.emitter import Emitter, dims_of
 from ..graph.openvino_workarounds import suit_openvino
 from ..graph.precision import SINGLE
 from ..graph.profiles import Profile
-from ..graph.webgpu_workarounds import explain_one_at_least
 from ..graph.queries import ancestors
+from ..graph.webgpu_workarounds import suit_webgpu
 from ..heatmap.fullgrad import FULLGRAD
 from ..heatmap.fused import FUSING
 from ..heatmap.gradcam import publish
@@ -157,8 +157,8 @@ def graft(
     if attention is not None:
         blocks = publish_attention(emit, attention, cotangents, chosen.seed, scale, batch)
     emit.sweep()
-    if not profile.empty:
-        explain_one_at_least(graph, emit, [v for v in graph.inputs if v not in given])
+    if profile.webgpu:
+        suit_webgpu(graph, emit, [v for v in graph.inputs if v not in given])
     copied = [] if profile.shared_squares else suit_openvino(graph, emit)
     source = {"graph_sha256": structure, "weights_sha256": weights}
     if name:

@@ -33,8 +33,8 @@ class Profile:
         branches: A part of the graph may run only if it is needed.
         shared_squares: Added nodes may read the square weights that the model reads. OpenVINO
             computes wrong numbers there (`suit_openvino`).
-        empty: Tensors may have no elements, as they do if no class is explained
-            (`explain_one_at_least`).
+        webgpu: Nodes are rewritten that WebGPU gets wrong (`suit_webgpu`): among others, its
+            tensors have one element at least, also if no class is explained.
     """
 
     name: ProfileName
@@ -43,7 +43,7 @@ class Profile:
     sizes_from_data: bool = True
     branches: bool = True
     shared_squares: bool = True
-    empty: bool = True
+    webgpu: bool = False
 
 
 DEFAULT = Profile("default")
@@ -57,7 +57,7 @@ PROFILES: dict[ProfileName, Profile] = {
         optional_inputs=False,
         sizes_from_data=False,
         branches=False,
-        empty=False,
+        webgpu=True,
     ),
     "cuda": Profile("cuda", sizes_from_data=False, branches=False),
 }

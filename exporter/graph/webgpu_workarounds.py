@@ -1,8 +1,9 @@
-"""`explain_one_at_least` keeps WebGPU from tensors without elements.
+"""`suit_webgpu` rewrites what ONNX Runtime's WebGPU gets wrong; seen in its plug-in 0.4.
 
-Its kernels fail on them (seen in the plug-in 0.4 of ONNX Runtime: "Invalid dispatch group size"),
-and a plain prediction, K = 0, is full of them. So the graph explains class 0 then, and its outputs
-leave it out.
+- Kernels fail on tensors without elements ("Invalid dispatch group size"), and a plain prediction,
+  K = 0, is full of them. So the graph explains class 0 then, and its outputs leave it out.
+- A Conv is silently wrong whose channels are a multiple of 3 and not of 4, more than 3, if it makes
+  a multiple of 4. Channels of zeros go before it.
 """
 
 from __future__ import annotations
@@ -14,14 +15,41 @@ from .emitter import Emitter, dims_of
 _K = 1  # the axis of classes, of inputs and outputs
 
 
-def explain_one_at_least(graph: ir.Graph, emit: Emitter, requests: list[ir.Value]) -> None:
-    """Pad what is asked for with a class if nothing is, and cut the outputs.
+def suit_webgpu(graph: ir.Graph, emit: Emitter, requests: list[ir.Value]) -> None:
+    """Rewrite the nodes of a graph, the model's own as well.
 
     Args:
         graph: The graph.
         emit: Where nodes are added.
         requests: The inputs that have an axis of classes.
     """
+    _pad_channels(graph, emit)
+    _explain_one_at_least(graph, emit, requests)
+    graph.sort()
+
+
+def _pad_channels(graph: ir.Graph, emit: Emitter) -> None:
+    """Add channels of zeros before each Conv that would be wrong."""
+    for node in [one for one in graph if one.op_type == "Conv"]:
+        source, weight = node.inputs[:2]
+        if source is None or weight is None or weight.shape is None:
+            continue
+        made, given, *kernel = dims_of(weight)
+        grouped = node.attributes.get_int("group", 1) > 1
+        if grouped or not isinstance(made, int) or not isinstance(given, int):
+            continue
+        if set(kernel) == {1} or made % 4 or given % 3 or not given % 4 or given == 3:
+            continue
+        rank = len(kernel) + 2
+        pads = [0] * (rank + 1) + [-given % 4] + [0] * (rank - 2)
+        for place, value in enumerate((source, weight)):
+            padded = emit.op("Pad", value, pads, role="channels")
+            padded.dtype = value.dtype
+            node.replace_input_with(place, padded)
+
+
+def _explain_one_at_least(graph: ir.Graph, emit: Emitter, requests: list[ir.Value]) -> None:
+    """Pad what is asked for with a class if nothing is, and cut the outputs."""
     count = emit.classes
     for value in requests:
         readers = [(use.node, use.idx) for use in value.uses()]
@@ -45,4 +73,3 @@ def explain_one_at_least(graph: ir.Graph, emit: Emitter, requests: list[ir.Value
         cut.name, cut.dtype, cut.shape = name, value.dtype, value.shape
         value.shape = ir.Shape([dims_of(value)[0], None, *dims_of(value)[_K + 1 :]])
         graph.outputs[place] = cut
-    graph.sort()

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from benchmarks.book import Book, read
-from benchmarks.providers.__main__ import done, figures
-from benchmarks.providers.child import do, rounds_for
-from benchmarks.providers.engines import ENGINES, WEB, Engine, software_gpu
-from benchmarks.providers.job import Call, Job, Outcome, run, write
-from benchmarks.providers.page import write_page
-from benchmarks.providers.subjects import CASES
-from benchmarks.providers.verdict import error, judge
+from benchmarks.engines.__main__ import done, figures
+from benchmarks.engines.child import do, rounds_for
+from benchmarks.engines.engines import ENGINES, WEB, Engine, software_gpu
+from benchmarks.engines.job import Call, Job, Outcome, run, write
+from benchmarks.engines.page import write_page
+from benchmarks.engines.subjects import CASES
+from benchmarks.engines.verdict import error, judge
 from support.browser import need
 from support.onnx_bytes import onnx_model
 from support.paths import ROOT
@@ -59,6 +59,7 @@ def assert_done(found: Outcome, rounds: int) -> None:
     assert {name: len(times) for name, times in found.times.items()} == {
         "plain": rounds, "explained": rounds,
     }  # fmt: skip
+    assert found.memory.keys() == {"plain", "explained"}
     np.testing.assert_array_equal(found.values["y"], [[2, -4]])
     assert found.values["classes"].dtype == np.int64
     np.testing.assert_array_equal(found.values["classes"], [3])
@@ -75,15 +76,16 @@ def test_without_rounds_only_values_are_computed(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.values["y"], [[2, -4]])
 
 
-@pytest.mark.slow
-def test_webassembly_does_the_same_job(tmp_path: Path) -> None:
-    wasm = engine("wasm")
-    need(shutil.which("node"), "node")
-    need(WEB.is_dir(), "onnxruntime-web (make browser)")
+@pytest.mark.parametrize("name", ["web", "openvino", "onnx"])
+def test_other_engines_do_the_same_job(tmp_path: Path, name: str) -> None:
+    if name == "web":
+        need(shutil.which("node"), "node")
+        need((WEB / "onnxruntime-web").is_dir(), "onnxruntime-web (make browser)")
+    elif name == "openvino":
+        pytest.importorskip("openvino")
+    one = engine(name)
     folder = started(tmp_path, job(tmp_path))
-    found = run(wasm.command(folder), folder, limit=60)
-    assert_done(found, rounds=4)
-    assert found.device.startswith("Node.js v")
+    assert_done(run(one.command(folder), folder, 60, one.environment()), rounds=4)
 
 
 def test_a_file_that_an_engine_does_not_open_and_one_it_cannot_run(tmp_path: Path) -> None:
@@ -148,10 +150,12 @@ def test_errors_are_of_the_median_image_and_empty_maps_have_none() -> None:
     assert error(expected + np.array([[9, 0], [0.5, 0], [0, 0]]), expected) == pytest.approx(0.25)
 
 
-def test_what_is_missing_is_named_with_the_command_that_installs_it() -> None:
-    absent = Engine("x", "X", "no-such-engine")
-    assert absent.missing() == ("`no-such-engine` is not installed (`pip install no-such-engine`)")
-    assert engine("cpu").missing() is None
+def test_what_is_missing_is_named_with_the_command_that_installs_it(tmp_path: Path) -> None:
+    found = do("tensorrt-rtx", started(tmp_path, job(tmp_path)))
+    assert (found.state, found.model) == ("not installed", "")
+    assert "pip install onnxruntime-ep-nv-tensorrt-rtx" in found.reason
+    assert Engine("tensorrt-rtx", "RTX", "cuda").version() is None
+    assert engine("cpu").version()
 
 
 def test_webgpu_uses_a_browsers_vulkan_only_without_a_gpu(tmp_path: Path) -> None:
@@ -168,16 +172,13 @@ def test_webgpu_uses_a_browsers_vulkan_only_without_a_gpu(tmp_path: Path) -> Non
 
 
 def book(folder: Path) -> Book:
-    return Book(folder / "providers.json", MACHINE, "one", 0, quick=False)
+    return Book(folder / "engines.json", MACHINE, "one", 0, quick=False)
 
 
 def add(book: Book, name: str, state: str, **row: Any) -> None:
-    book.add(
-        f"{name}/resnet18/layer2",
-        {"engine": name, "model": "resnet18", "version": "1.0", "layer": "layer2", "state": state,
-         **row},
-        others=0.0,
-    )  # fmt: skip
+    about = {"engine": name, "family": "ResNet", "model": "resnet18", "version": "1.0"}
+    found = {**about, "layer": "layer2", "layers": ["layer2"], "state": state, **row}
+    book.add(f"{name}/resnet18/layer2", found, others=0.0)
 
 
 def test_a_row_is_measured_again_when_the_engine_is_another(tmp_path: Path) -> None:
@@ -188,45 +189,60 @@ def test_a_row_is_measured_again_when_the_engine_is_another(tmp_path: Path) -> N
     assert not done(results, cpu, case)
     results.rows["cpu/resnet18/layer2"]["version"] = cpu.version()
     assert done(results, cpu, case)
+    results.rows["cpu/resnet18/layer2"]["code"] = "earlier"
+    assert not done(results, cpu, case)
+    assert done(results, cpu, case, keep=True)
 
 
-def test_figures_are_in_units_of_the_plain_file_and_of_the_part_above() -> None:
-    times = {"plain": [10.0] * 3, "explained": [16.0] * 3, "part": [4.0] * 3}
-    errors = {"heatmap": 1.23e-6, "gradients": float("nan")}
-    row = figures(Outcome("ran", times=times), "wrong", errors)
-    assert row["ratios"] == {"explained": [1.6] * 3, "extra": [1.5] * 3}
-    assert json.loads(json.dumps(row, allow_nan=False))["errors"]["gradients"] is None
+def test_figures_are_in_units_of_the_plain_file() -> None:
+    times = {"plain": [10.0] * 3, "explained": [16.0] * 3}
+    errors = {"logits": 1.23e-6, "gradients": float("nan"), "heatmap": 2e-6}
+    found = figures(Outcome("ran", times=times), "wrong", errors, ["gradients", "heatmap"])
+    assert found["ratios"] == {"explained": [1.6] * 3}
+    assert json.loads(json.dumps(found, allow_nan=False))["errors"]["gradients"] is None
+    assert found["explanation"] is None
+    found = figures(Outcome("ran"), "right", errors | {"gradients": 3e-6}, ["gradients", "heatmap"])
+    assert found["explanation"] == 3e-6
 
 
 def test_the_page_tells_of_every_engine(tmp_path: Path) -> None:
     results = book(tmp_path)
-    times = {"plain": [9, 10, 11], "explained": [15, 16, 17], "part": [4, 4, 4]}
     measured = {
-        "device": "CPU", "errors": {"logits": 0.0, "gradients": 2e-6, "heatmap": 1e-6},
-        "values": times, "ratios": {"explained": [1.5, 1.6, 1.7], "extra": [1.4, 1.5, 1.6]},
+        "errors": {"logits": 0.0, "gradients": 2e-6, "heatmap": 1e-6}, "explanation": 2e-6,
+        "values": {"plain": [9, 10, 11], "explained": [15, 16, 17]},
+        "bytes": [46_800_000, 47_000_000],
+        "ratios": {"explained": [1.5, 1.6, 1.7]}, "memory": {"plain": 90.0, "explained": 120.4},
     }  # fmt: skip
     add(results, "cpu", "right", **measured)
     wrong = measured["errors"] | {"heatmap": 0.5, "gradients": None}
-    add(results, "openvino", "wrong", **measured | {"errors": wrong})
-    add(results, "wasm", "unread", file="explained", reason="no kernel for Foo", device="Node")
-    add(results, "webgpu", "not installed", reason="`onnxruntime-ep-webgpu` is missing")
-    page = tmp_path / "providers.md"
+    add(results, "openvino", "wrong", **measured | {"errors": wrong, "explanation": None})
+    add(results, "web", "unread", file="explained", reason="no kernel for Foo")
+    add(results, "webgpu", "no device", reason="no adapter")
+    page = tmp_path / "engines.md"
+    page.write_text("before\n<!-- tables -->\nold\n<!-- end of tables -->\nafter\n")
     write_page(results, page)
-    lines = page.read_text().splitlines()
-    assert "| ONNX Runtime, CPU | `onnxruntime` 1.0 | CPU | 1 right |" in lines
+    text = page.read_text()
+    lines = text.splitlines()
+    assert (lines[0], lines[-1]) == ("before", "after")
+    assert "old" not in lines
+    assert "| ONNX Runtime, CPU | `cpu` | `onnxruntime` 1.0 | `default` | 1 right |" in lines
     assert (
-        "| ONNX Runtime, CPU | right | 2e-06 | 1e-06 | 10.0 | 16.0 | 4.0 | 1.60 (1.50 to 1.70) "
-        "| 1.50 (1.40 to 1.60) |"
-    ) in lines
-    assert any(line.startswith("| OpenVINO | **wrong** | no number | 5e-01 |") for line in lines)
-    assert "- OpenVINO, wrong: `gradients` is no number." in lines
-    assert "- ONNX Runtime, WebAssembly, unread (explained file): no kernel for Foo" in lines
-    assert any("not installed: `onnxruntime-ep-webgpu` is missing" in line for line in lines)
+        "| ResNet | `resnet18` | `layer2` | right 2e-06 | **wrong** no number | **unread** |"
+        in lines
+    )
+    assert "| ResNet | `resnet18` | `layer2` | 1.60 (10) | 1.60 (10) |" in lines
+    assert "| ResNet | `layer2` | 46.8 + 0.20 | 90 + 30 | 90 + 30 |  |" in lines
+    assert "- OpenVINO, resnet18, `layer2`: wrong, `gradients` is no number." in lines
+    assert (
+        "- ONNX Runtime, WebAssembly, resnet18, `layer2`: unread (explained file): no kernel for "
+        "Foo" in lines
+    )
+    assert any(line.endswith("| `webgpu` | no device no adapter |") for line in lines)
     assert any(line.endswith("| not tried |") for line in lines)
-    assert "Preliminary" not in page.read_text()
+    assert "Preliminary" not in text
 
 
-STORED = ROOT / "docs" / "providers.json"
+STORED = ROOT / "docs" / "engines.json"
 
 
 @pytest.mark.skipif(not STORED.exists(), reason="nothing was measured yet")
@@ -234,9 +250,11 @@ def test_the_page_shows_the_stored_rows(tmp_path: Path) -> None:
     stored = read(STORED)
     assert stored is not None
     rows = {row["key"]: row for row in stored["rows"]}
-    page = tmp_path / "providers.md"
+    kept = (ROOT / "docs" / "engines.md").read_text("utf-8")
     pages = set[str]()
     for code in {row["code"] for row in rows.values()}:
+        page = tmp_path / "engines.md"
+        page.write_text(kept, "utf-8")
         write_page(Book(STORED, stored["machine"], code, 0, False, rows), page)
         pages.add(page.read_text("utf-8"))
-    assert (ROOT / "docs" / "providers.md").read_text("utf-8") in pages
+    assert kept in pages

@@ -12,7 +12,7 @@ from graftcam.exporter import LayerError
 from graftcam.runtime import Explainer
 from graftcam.runtime.session.session import Session
 from graftcam.runtime.tools.bench import variants
-from graftcam.runtime.tools.triton import describe
+from graftcam.runtime.tools.package.triton import describe
 from support.cli import fail, succeed
 from support.small_detector import export_detector, write_scene
 

@@ -16,7 +16,7 @@ from google.protobuf import text_format
 from graftcam.runtime import Explainer
 from graftcam.runtime.session.session import Session
 from graftcam.runtime.spec import Spec
-from graftcam.runtime.tools.triton import write_repository
+from graftcam.runtime.tools.package.triton import write_repository
 from support.artifacts import LABELS, spec, write_artifact, write_segmenter
 from support.browser import need
 from support.cli import succeed

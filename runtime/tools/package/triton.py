@@ -9,17 +9,15 @@ The fields are those of Triton's ModelConfig (model_config.proto), in protobuf's
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import PackageError, system_errors
-from ..json_text import write_json
-from ..onnx_file.check import check_file
-from ..plain_text import plain
-from ..session.session import Session
-from ..spec import METADATA_KEY
-from ..writing import guard, staged
+from ...errors import PackageError, system_errors
+from ...json_text import write_json
+from ...session.session import Session
+from ...spec import METADATA_KEY
+from ...writing import staged
+from .layout import LABELS, copy_artifact, target_of, write_labels
 
 _TYPES = {"float16": "FP16", "bfloat16": "BF16", "float": "FP32", "double": "FP64"} | {
     name: name.upper()
@@ -27,7 +25,6 @@ _TYPES = {"float16": "FP16", "bfloat16": "BF16", "float": "FP32", "double": "FP6
         "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "string",
     )
 }  # fmt: skip
-_LABELS = "labels.txt"
 
 
 def write_repository(
@@ -54,22 +51,16 @@ def write_repository(
         SessionError: ONNX Runtime is missing or cannot load the file.
         SpecError: The file is not an artifact.
     """
-    name = artifact.stem if name is None else name
-    is_name = name not in ("", ".", "..") and not {*"/\\"}.intersection(name)
-    if not is_name or not name.isprintable():
-        raise PackageError(
-            f"the model cannot be called {name!r}: the name becomes a folder in {folder}; give "
-            "--name a plain name"
-        )
-    target = folder / name
-    if target.exists():
-        raise PackageError(f"{target} exists; remove it, or give the model another --name")
-    guard(target, [artifact], PackageError, folder=True)
+    target = target_of(artifact, folder, name)
     session = Session(artifact, "cpu")
-    config = describe(session, name, max_batch, tensors=tensors)
+    config = describe(session, target.name, max_batch, tensors=tensors)
     failed = f"cannot write {target}"
     with staged(folder, PackageError, target) as place, system_errors(PackageError, failed):
-        _fill(place / name, artifact, config, session.spec.labels)
+        draft = place / target.name
+        draft.mkdir()
+        (draft / "config.pbtxt").write_text(config, "utf-8")
+        write_labels(draft, session.spec.labels)
+        copy_artifact(artifact, draft / "1", in_folder=True)
     return target
 
 
@@ -119,33 +110,10 @@ def _tensor(
     classes, scored = list(extents[1:]), name == session.spec.score.output
     # Triton's classification extension takes one number for each class.
     if field == "output" and scored and classes == [len(session.spec.labels or [])]:
-        lines.append(f"label_filename: {_quoted(_LABELS)}")
+        lines.append(f"label_filename: {_quoted(LABELS)}")
     return [f"{field} {{", *(f"  {line}" for line in lines), "}"]
 
 
 def _quoted(text: str) -> str:
     """Quote a string for protobuf's text format, whose escapes are JSON's."""
     return write_json(text, ensure_ascii=False)
-
-
-def _fill(draft: Path, artifact: Path, config: str, labels: list[str] | None) -> None:
-    draft.mkdir()
-    (draft / "config.pbtxt").write_text(config, "utf-8")
-    if labels is not None:
-        (draft / _LABELS).write_text("".join(f"{plain(label)}\n" for label in labels), "utf-8")
-    version = draft / "1"
-    version.mkdir()
-    model, beside = version / "model.onnx", check_file(artifact, PackageError)
-    if beside:
-        if model.name in (Path(location).as_posix() for location in beside):
-            raise PackageError(
-                f"{artifact.name} keeps weights in {model.name}, as Triton calls the graph; give "
-                "them another name"
-            )
-        model.mkdir()
-        for location in beside:
-            place = model / location
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(artifact.parent / location, place)
-        model /= model.name
-    shutil.copyfile(artifact, model)
