@@ -72,7 +72,7 @@ def _expand_by_products(graph: ir.Graph, emit: Emitter) -> None:
             continue
         ones = emit.constant(np.ones(known.tolist()), source.dtype)
         product = emit.op("Mul", source, ones, role="spread")
-        product.dtype, product.shape = result.dtype, result.shape
+        product.dtype, product.shape = source.dtype, result.shape
         result.replace_all_uses_with(product, replace_graph_outputs=True)
         graph.remove(node, safe=True)
 

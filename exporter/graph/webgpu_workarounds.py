@@ -44,7 +44,7 @@ def _pad_channels(graph: ir.Graph, emit: Emitter) -> None:
         pads = [0] * (rank + 1) + [-given % 4] + [0] * (rank - 2)
         for place, value in enumerate((source, weight)):
             padded = emit.op("Pad", value, pads, role="channels")
-            padded.dtype = value.dtype
+            padded.type = value.type
             node.replace_input_with(place, padded)
 
 
@@ -60,7 +60,7 @@ def _explain_one_at_least(graph: ir.Graph, emit: Emitter, requests: list[ir.Valu
         empty = emit.cast(emit.op("Equal", extent, [0], role="empty"), ir.DataType.INT64, "empty")
         pads = emit.vector([*[0] * (rank + _K), empty, *[0] * (rank - _K - 1)])
         padded = emit.op("Pad", value, pads, role="asked")
-        padded.dtype, padded.shape = value.dtype, value.shape
+        padded.type, padded.shape = value.type, value.shape
         for node, place in readers:
             if node is not whole.producer():
                 node.replace_input_with(place, padded)
@@ -70,6 +70,6 @@ def _explain_one_at_least(graph: ir.Graph, emit: Emitter, requests: list[ir.Valu
             continue
         name, value.name = value.name, emit.unique(f"{value.name}/padded")
         cut = emit.op("Slice", value, [0], count, [_K], role="asked")
-        cut.name, cut.dtype, cut.shape = name, value.dtype, value.shape
+        cut.name, cut.type, cut.shape = name, value.type, value.shape
         value.shape = ir.Shape([dims_of(value)[0], None, *dims_of(value)[_K + 1 :]])
         graph.outputs[place] = cut
