@@ -50,6 +50,8 @@ def describe_spec(spec: Spec, inputs: Sequence[Port]) -> str:
         lines += describe_detector(spec.detector)
     if spec.profile:
         lines.append(f"profile {spec.profile}")
+    if spec.verification.engine:
+        lines.append(f"proof   {spec.verification.verdict} in {spec.verification.engine}")
     for layer in spec.layers:
         lines.append(f"layer   {layer.name}: {layer.layout}, grid {layer.grid}")
         lines.append(f"        {', '.join(layer.outputs)}")
