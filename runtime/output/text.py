@@ -50,8 +50,6 @@ def describe_spec(spec: Spec, inputs: Sequence[Port]) -> str:
         lines += describe_detector(spec.detector)
     if spec.profile:
         lines.append(f"profile {spec.profile}")
-    if spec.verification.engine:
-        lines.append(f"proof   {spec.verification.verdict} in {spec.verification.engine}")
     for layer in spec.layers:
         lines.append(f"layer   {layer.name}: {layer.layout}, grid {layer.grid}")
         lines.append(f"        {', '.join(layer.outputs)}")
@@ -83,7 +81,10 @@ def describe_spec(spec: Spec, inputs: Sequence[Port]) -> str:
             "image   no preprocessing stored: takes arrays as the model does, and .npy files"
         )
     worst = f", {verdict.worst()}" if verdict.errors else ""
-    lines.append(f"verify  {verdict.verdict}: {verdict.reference}, {verdict.images} inputs{worst}")
+    where = f" in {verdict.engine}" if verdict.engine else ""
+    lines.append(
+        f"verify  {verdict.verdict}{where}: {verdict.reference}, {verdict.images} inputs{worst}"
+    )
     lines += [f"        not proven: {reason}" for reason in verdict.unproven or []]
     lines.append("made by " + ", ".join(f"{k} {v}" for k, v in spec.tools.items()))
     return plain_lines(lines)
