@@ -44,6 +44,8 @@ def open_session(
 
     See ``Explainer`` and ``Model`` for the arguments and errors.
     """
+    other = ENGINES.get(engine or "")
+    ort = load_onnxruntime() if other is None else None
     if path.is_dir():
         raise SessionError(f"{path} is a folder, no model; give an artifact of `graftcam export`")
     if not path.is_file():
@@ -51,10 +53,11 @@ def open_session(
     check_file(path, SessionError)
     if engine is not None and providers is not None:
         raise SessionError("providers are ONNX Runtime's: give them, or an engine")
-    if engine in ENGINES:
-        session = ENGINES[engine].open(path, threads)
+    if other is not None:
+        session = other.open(path, threads)
         return session, session.run
-    providers, ort = engine or providers, load_onnxruntime()
+    assert ort is not None
+    providers = engine or providers
     target = read_target(path)
     if target is not None and providers is None:
         providers = target.provider
