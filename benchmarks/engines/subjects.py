@@ -48,7 +48,6 @@ class Case:
 _FAMILIES = (
     ("ResNet, basic", "resnet18", "layer2"),
     ("ResNet, bottleneck", "resnet50", "layer2"),
-    ("VGG", "vgg11_bn", "features.21"),
     ("DenseNet", "densenet121", "features.denseblock2.denselayer2"),
     ("SqueezeNet", "squeezenet1_1", "features.7"),
     ("GoogLeNet", "googlenet", "inception4c"),

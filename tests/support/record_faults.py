@@ -97,7 +97,7 @@ FAULTS: dict[str, Fault] = {
     "two tensors of one name": Fault((*BLOCK, "keys"), "q", "an output of its own", False),
     "a token before the first": Fault((*ATTENTION, "class_tokens"), [-1], "-1 is not a whole"),
     "labels": Fault(("labels",), ["a", 2], r"labels\[1\]: 2 is not a text"),
-    "profile": Fault(("profile",), "gpu", "'gpu' is not one of web, cuda"),
+    "profile": Fault(("profile",), "gpu", "'gpu' is not one of web, webgpu, cuda, openvino"),
     "two layers of one name": Fault(
         ("layers",), [json.loads(spec().to_json())["layers"][0]] * 2, "of different names",
         plain=False,
