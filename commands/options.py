@@ -102,7 +102,11 @@ engine_option = option(
          "(WebAssembly), webgpu, tensorrt-rtx, onnx, tinygrad, or a provider of ONNX Runtime, such "
          "as cuda. Default: ONNX Runtime's CPU.",
 )  # fmt: skip
-provider_option = option("--provider", metavar="NAME", help="ONNX Runtime provider: cuda or cpu.")
+provider_option = option(
+    "--provider", metavar="NAME",
+    help="What runs the file: a provider of ONNX Runtime, cuda or cpu, or an engine of "
+         "docs/engines.md, such as openvino.",
+)  # fmt: skip
 source_options = group(
     option("--weights", type=TextOrFile(), metavar="FILE|NAME",
            help="State dict (read with weights_only=True); or of torchvision:NAME and timm:NAME "

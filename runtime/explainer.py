@@ -57,9 +57,9 @@ class Explainer:
             path: A file that ``graftcam export`` wrote.
             providers: ONNX Runtime's execution providers, best first, as ``"cuda"``,
                 ``"CUDAExecutionProvider"`` or ``("cuda", {"device_id": 1})``; None: CUDA if it is
-                available, else the CPU. Two of CUDA's options: ``enable_cuda_graph`` replays a
-                captured graph from the third run of a shape on, and ``use_tf32=False`` computes
-                in full float32 precision.
+                available, else the CPU. The name of an engine alone stands for ``engine``. Two of
+                CUDA's options: ``enable_cuda_graph`` replays a captured graph from the third run
+                of a shape on, and ``use_tf32=False`` computes in full float32 precision.
             threads: Threads within one operator; None: ONNX Runtime's choice.
             options: Further options of ONNX Runtime's session, by the names in
                 `runtime.session.options`: ``{"arena": False, "spinning": False}``.

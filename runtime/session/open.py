@@ -44,6 +44,8 @@ def open_session(
 
     See ``Explainer`` and ``Model`` for the arguments and errors.
     """
+    if engine is None and (engine := _engine_among(providers)) is not None:
+        providers = None
     other = ENGINES.get(engine or "")
     ort = load_onnxruntime() if other is None else None
     if path.is_dir():
@@ -81,6 +83,18 @@ def open_session(
     if not captures or name != CUDA or provider != CUDA:
         return session, session.run
     return session, Bound(ort, session, "cuda", int(options.get("device_id", 0))).run
+
+
+def _engine_among(providers: str | Sequence[Provider] | None) -> str | None:
+    """The engine that is meant where a provider should stand, as on the command line."""
+    names = [providers] if isinstance(providers, str) else [*(providers or ())]
+    if len(names) != 1 or not isinstance(names[0], str) or names[0] not in ENGINES:
+        return None
+    try:  # a build of ONNX Runtime may have a provider of that name
+        choose_providers(names[0], load_onnxruntime().get_available_providers())
+    except SessionError:
+        return names[0]
+    return None
 
 
 def _open(

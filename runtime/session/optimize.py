@@ -9,6 +9,7 @@ from typing import Any
 from ..custody.digests import check_digests, write_digests
 from ..errors import SessionError
 from ..writing import atomic_write, guard, protected
+from .engines.table import ENGINES
 from .optimized_for import Target, read_target, write_target
 from .providers import load_onnxruntime
 from .session import Session
@@ -51,6 +52,8 @@ def optimize(path: str | Path, target: str | Path, provider: str | None = None) 
     path, target = Path(path), Path(target)
     if path.is_file() and read_target(path) is not None:
         raise SessionError(f"{path} is optimised already; optimise the original artifact")
+    if provider in ENGINES:
+        raise SessionError(f"{provider} optimises by itself; give a provider of ONNX Runtime")
     files = [path, path.with_name(f"{path.name}.data")]
     guard(target, files, SessionError)
     plain, ort = Session(path, provider), load_onnxruntime()

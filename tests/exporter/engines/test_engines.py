@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +254,11 @@ def test_openvino_model_servers_folder(tmp_path: Path) -> None:
     assert (models / "cats" / "labels.txt").read_text() == "a\nb\nc\n"
     assert (models / "cats" / "1" / "model.onnx").read_bytes() == path.read_bytes()
     assert json.loads((models / "two" / "graftcam.json").read_text())["profile"] == "openvino"
+    if find_spec("openvino"):
+        core, settings = import_module("openvino").Core(), listed[0]["config"]["plugin_config"]
+        served = models / "cats" / "1" / "model.onnx"
+        found = core.compile_model(core.read_model(served), "CPU", settings)
+        assert found({"x": np.zeros((1, 3, 8, 8), np.float32), "class_index": [[-1]]})
     other = make(Tiny(3), tmp_path / "b.onnx").path
     assert "has profile default, which OpenVINO gets wrong" in fail(
         "package", other, "--openvino", "-o", models

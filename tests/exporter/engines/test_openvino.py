@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -19,6 +20,7 @@ from graftcam.exporter.release import verify_artifact
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import RunError, SessionError
 from graftcam.runtime.session.session import Session
+from support.cli import fail, succeed
 from support.nets import seeded
 from support.small_detector import write_model
 from support.small_vit import SmallVit
@@ -116,6 +118,14 @@ def test_explanations_are_the_same(tmp_path: Path) -> None:
     for method in ("gradcam", "layercam", "scorecam"):
         one, two = cpu.explain(image, method=method), other.explain(image, method=method)
         np.testing.assert_allclose(two.maps, one.maps, atol=1e-5)
+    cv2.imwrite(str(tmp_path / "photo.png"), image)
+    shown = tmp_path / "out.png"
+    said = succeed("explain", path, tmp_path / "photo.png", "-o", shown, "--provider", "openvino")
+    assert "ran on openvino" in said.stderr
+    assert shown.exists()
+    assert "openvino optimises by itself" in fail(
+        "optimize", path, "-o", tmp_path / "x.onnx", "--provider", "openvino"
+    )
 
 
 def test_a_file_that_openvino_cannot_read_is_refused_in_its_own_words(tmp_path: Path) -> None:
