@@ -293,7 +293,7 @@ def _attempt(
             settings = with_own_labels(settings, captured, located)
         # A detector is recognised in its first capture as well.
         known.notes = notes = [*dict.fromkeys(captured.notes), *protect(graph)]
-        notes += remarks(profile, list(graph))
+        notes += remarks(profile, graph)
         attention = _attention_wanted(captured, located, extras)
         walks = walks_for(extras)
         grafted = graft(

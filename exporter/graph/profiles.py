@@ -15,6 +15,7 @@ import onnx_ir as ir
 from ..errors import CaptureError
 
 ProfileName: TypeAlias = Literal["default", "web", "webgpu", "cuda", "openvino"]
+_NO_CUDA_POOL = 22  # the opset from which on ONNX Runtime's CUDA has no MaxPool
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,15 @@ def profile_of(name: str) -> Profile:
     raise CaptureError(f"unknown profile {name!r}; choose one of {', '.join(PROFILES)}")
 
 
-def remarks(profile: Profile, nodes: Sequence[ir.Node]) -> list[str]:
+def remarks(profile: Profile, graph: ir.Graph) -> list[str]:
     """Return notes on the model's own nodes that the profile's platform cannot run."""
+    pools = [node for node in graph if node.op_type in ("MaxPool", "AveragePool")]
+    if profile.name == "cuda" and graph.opset_imports.get("", 0) >= _NO_CUDA_POOL:
+        found = [node for node in pools if node.op_type == "MaxPool"]
+        why = f"CUDA has no MaxPool of opset {_NO_CUDA_POOL}, which is left to the CPU"
+        return [f"{why}: {_named(found)}; give the model in opset 21"] if found else []
     if profile.pool_indices:
         return []
-    pools = [node for node in nodes if node.op_type in ("MaxPool", "AveragePool")]
     refused = {
         "ceil_mode": [n for n in pools if n.attributes.get_int("ceil_mode", 0)],
         "the output Indices": [n for n in pools if len(n.outputs) > 1],

@@ -154,6 +154,19 @@ def test_operators_of_the_model_that_webgpu_lacks_are_noted(tmp_path: Path) -> N
     assert noted("cuda") == []
 
 
+@pytest.mark.parametrize(("opset", "notes"), [(21, 0), (22, 1)])
+def test_a_pool_that_cuda_lacks_is_noted(tmp_path: Path, opset: int, notes: int) -> None:
+    text = f"""<ir_version: 10, opset_import: ["": {opset}]>
+        g (float[N, 3, 8, 8] x) => (float[N, 3] y) {{
+            a = Relu (x)  b = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (a)
+            c = GlobalAveragePool (b)  y = Flatten (c) }}"""
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "plain.onnx")
+    report = export(tmp_path / "plain.onnx", tmp_path / "a.onnx", layers="a", verify="off",
+                    profile="cuda")  # fmt: skip
+    found = [one for one in report.notes if one.startswith("CUDA has no MaxPool of opset 22")]
+    assert len(found) == notes
+
+
 def test_a_record_holds_no_other_profile() -> None:
     record = spec(profile="web").to_json()
     assert Spec.from_json(record).profile == "web"
