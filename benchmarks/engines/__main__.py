@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from graftcam.runtime.errors import GraftcamError
+
 from ..book import Book, MixError, Row
 from ..machine import Watch, code_digest, describe
 from ..script import DOCS, ROOT, options, say
@@ -142,7 +144,10 @@ def _add(book: Book, engine: Engine, case: Case, bench: Bench) -> None:
     watch, version = Watch(), engine.version()
     found: Row = {"state": "not installed", "reason": ""}
     if version is not None:
-        found = bench.measure(engine, case)
+        try:
+            found = bench.measure(engine, case)
+        except GraftcamError as error:
+            found = {"state": "not exported", "reason": first_words(str(error))}
     about = {"engine": engine.name, "family": case.family, "model": case.model}
     row: Row = {**about, "layer": case.layer, "version": version, **found}
     book.add(key_of(engine, case), row, watch.others())

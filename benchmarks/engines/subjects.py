@@ -58,7 +58,7 @@ _FAMILIES = (
     ("EfficientNet", "efficientnet_b0", "features.4"),
     ("RegNet", "regnet_y_400mf", "trunk_output.block2"),
     ("ResNeSt", "timm:resnest14d", "layer2"),
-    ("HRNet", "timm:hrnet_w18_small", "stage2"),
+    ("HRNet", "timm:hrnet_w18_small", "stage2[1]"),
     ("GhostNet", "timm:ghostnet_100", "blocks.4"),
     ("RepViT", "timm:repvit_m0_9", "stages.1"),
     ("NF-RegNet", "timm:nf_regnet_b0", "stages.1"),
