@@ -25,6 +25,9 @@ class Cut(zoo_models.Case):
         cut = copy.deepcopy(whole)
         # From the inside out: a stage that is cut has no more than its first blocks.
         for path, module in reversed([*cut.named_modules()]):
+            if not isinstance(module, nn.Sequential | nn.ModuleList):
+                continue
+            # A class of its own is made of other things than blocks.
             if type(module) in (nn.Sequential, nn.ModuleList) and _is_stage(module):
                 setattr(cut.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2],
                         module[:_KEPT])  # fmt: skip

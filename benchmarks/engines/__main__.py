@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from graftcam.runtime.errors import GraftcamError
 
@@ -68,6 +69,7 @@ def main() -> int:
     except MixError as error:
         say(str(error))
         return 2
+    torch.set_num_threads(asked.threads)  # exports; more would take the engines' cores
     bench = Bench(
         Subjects(asked.work / book.code, asked.threads), 3 if asked.quick else asked.rounds,
         asked.seconds, asked.limit, asked.xai,

@@ -106,8 +106,9 @@ def sum_open(
         return value
 
     def whole(start: int, end: int | None) -> ir.Value:
-        stop = {} if end is None else {"end": end}
-        return emit.op("Shape", value, role="extent", start=start, **stop)
+        if end is None:
+            return emit.op("Shape", value, role="extent", start=start)
+        return emit.op("Shape", value, role="extent", start=start, end=end)
 
     parts, over, start = list[ir.Value](), list[int](), 0
     for axis in sorted(axes):
