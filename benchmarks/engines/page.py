@@ -8,6 +8,7 @@ from pathlib import Path
 from ..book import Book, Row, other_processors, preliminary
 from ..script import shown, table
 from .engines import ENGINES
+from .subjects import CASES
 from .verdict import EXPLANATION_BOUND, FORWARD_BOUND
 
 _BEGIN, _END = "<!-- tables -->\n", "<!-- end of tables -->"
@@ -46,7 +47,7 @@ def tables(book: Book) -> list[str]:
         forward=FORWARD_BOUND, explanation=EXPLANATION_BOUND,
     )  # fmt: skip
     return [
-        *_engines(rows), "", text, "", "### Right or wrong", "",
+        *_engines(rows), "", _missing(rows), "", text, "", "### Right or wrong", "",
         "The verdict, and the largest error of gradients and heatmaps.", "",
         *_matrix(rows, _verdict), *_reasons(rows), "", "### Time", "",
         "A run that predicts and explains one class, in units of the engine's own run of the plain "
@@ -57,6 +58,13 @@ def tables(book: Book) -> list[str]:
         "artifact has more.", "",
         *_sizes(rows),
     ]  # fmt: skip
+
+
+def _missing(rows: Sequence[Row]) -> str:
+    """Say how much of the list is measured."""
+    found = {_case(row) for row in rows}
+    text = f"{len(found)} of {len(CASES)} models and layers are measured"
+    return f"{text}; the others are not run yet." if len(found) < len(CASES) else f"{text}."
 
 
 def _engines(rows: Sequence[Row]) -> list[str]:
