@@ -12,6 +12,7 @@ import numpy as np
 from graftcam.exporter import export
 from graftcam.exporter.graph.profiles import ProfileName
 from graftcam.runtime.session.session import Session
+from graftcam.runtime.spec import Spec
 
 from ..detectors.subjects import LAYOUT, NUDENET
 from ..field.packages import CACHE, Package
@@ -93,14 +94,21 @@ class Files:
     Attributes:
         plain: The model's own file: what `torch.onnx.export` writes, or what was published.
         artifact: What graftcam writes.
-        layers: The explained layers.
+        spec: Its metadata.
+        outputs: Names of its outputs.
         inputs: The model's own inputs, of `_IMAGES` images.
     """
 
     plain: Path
     artifact: Path
-    layers: list[str]
+    spec: Spec
+    outputs: list[str]
     inputs: dict[str, Array]
+
+    @property
+    def layers(self) -> list[str]:
+        """The explained layers."""
+        return [one.name for one in self.spec.layers]
 
     @property
     def bytes(self) -> tuple[int, int]:
@@ -128,7 +136,7 @@ def files_of(case: Case, subjects: Subjects, profile: ProfileName) -> Files:
         inputs[port.name] = (
             np.clip(0.5 + values / 4, 0, 1).astype(np.float32) if detects else values
         )
-    return Files(plain, path, [one.name for one in session.spec.layers], inputs)
+    return Files(plain, path, session.spec, [*session.outputs], inputs)
 
 
 def job_of(
@@ -145,9 +153,8 @@ def job_of(
     """
     one = {name: value[:1] for name, value in files.inputs.items()}
     own = _outputs(files.plain)
-    spec = Session(files.artifact, "cpu", 1).spec
-    unread = {name for one in spec.layers for name in (one.activations, one.gradients)}
-    fetched = [name for name in _outputs(files.artifact) if name not in unread]
+    unread = {name for one in files.spec.layers for name in (one.activations, one.gradients)}
+    fetched = [name for name in files.outputs if name not in unread]
     timed = {
         "plain": Call(files.plain, _plain_feeds(files.plain, one), own),
         "explained": Call(files.artifact, {**one, **_request(files, 1)}, fetched),
@@ -169,12 +176,12 @@ def reference(files: Files, threads: int, *, optimised: bool = True) -> dict[str
 
 def roles(files: Files) -> Mapping[str, list[str]]:
     """Names of the compared outputs: the ``forward`` ones and those of the ``explanation``."""
-    spec = Session(files.artifact, "cpu", 1).spec
+    spec = files.spec
     explanation = [name for one in spec.layers for name in (one.gradients, one.heatmap)]
     if spec.detector is not None:
         explanation.append(spec.detector.heatmap)
     skipped = {*explanation, spec.classes}
-    forward = [name for name in _outputs(files.artifact) if name not in skipped]
+    forward = [name for name in files.outputs if name not in skipped]
     return {"forward": forward, "explanation": explanation}
 
 
@@ -185,7 +192,7 @@ def _compared(files: Files) -> Call:
 
 def _request(files: Files, count: int) -> dict[str, Array]:
     """Some classes, or the best boxes and an edge of the first, of every image."""
-    spec = Session(files.artifact, "cpu", 1).spec
+    spec = files.spec
     if spec.detector is None:
         return {spec.selector: np.arange(FIRST, FIRST + count, dtype=np.int64)[None]}
     ranks = -1 - np.arange(count, dtype=np.int64)[None]

@@ -149,7 +149,7 @@ def _of_engine(
     check: Callable[..., Verdict],
 ) -> Verdict:
     """The verdict on an engine that fails: whose fault it is, or whether it only rounds."""
-    usual = replace(artifact, level="all")
+    usual = artifact.on_cpu
     quick = replace(effort, full=False, engine=None, everything=False)
     if check(usual, origin, None, quick).failures:
         return verdict

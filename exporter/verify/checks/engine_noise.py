@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...graph.ort_session import is_level
 from ..runs.artifact import Artifact
 from ..runs.matrix import Truth
 from ..runs.running import Array
@@ -39,7 +38,7 @@ def with_engine_noise(
     """
     other = replace(artifact, level=_OTHER)
     # Another engine is measured by ONNX Runtime's rounding, not by how far it is off itself.
-    usual = artifact if is_level(artifact.level) else replace(artifact, level="all")
+    usual = artifact.on_cpu
     found = list[Truth]()
     for truth in truths:
         first = truth.first

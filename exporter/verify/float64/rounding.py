@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from ...graph.emitter import Emitter, constant_of, dims_of
 from ...graph.open_file import open_file
-from ...graph.ort_session import is_level, session_of
+from ...graph.ort_session import session_of
 from ..runs.artifact import Artifact
 from ..runs.matrix import Bounds, FirstRun
 from ..verdict.compare import CEILING, relative_errors
@@ -39,10 +39,9 @@ def rounding_bounds(artifact: Artifact, firsts: Sequence[FirstRun], least: float
     model = open_file(artifact.path)
     shake(model.graph)
     # Another engine's rounding is measured by ONNX Runtime's, not by how far it is off itself.
-    level = artifact.level if is_level(artifact.level) else "all"
-    usual = artifact if level == artifact.level else replace(artifact, level=level)
+    usual = artifact.on_cpu
     shaken, spec = replace(artifact), artifact.spec
-    shaken.session = session_of(model, artifact.path.parent, level)
+    shaken.session = session_of(model, artifact.path.parent, artifact.cpu_level)
     found: dict[str, float] = {}
     for first in [*firsts] * _TRIALS:
         feeds = {**first.feeds, spec.selector: first.selected}

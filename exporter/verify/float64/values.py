@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
-from ...graph.ort_session import is_level, session_of
+from ...graph.ort_session import session_of
 from ..runs.artifact import Artifact
 from ..runs.running import Array, Tensors, run_session
 from .straight_through import is_quantised
@@ -29,7 +29,6 @@ def values_of(
         return found
     inputs = [value for value in model.graph.inputs if value.name in feeds]
     graph = ir.convenience.extract(model.graph, inputs, inside)
-    own = artifact.level if is_level(artifact.level) else "all"
-    level = own if is_quantised(graph) else "disable"
+    level = artifact.cpu_level if is_quantised(graph) else "disable"
     session = session_of(ir.Model(graph, ir_version=model.ir_version), artifact.path.parent, level)
     return found | run_session(session, {one.name: feeds[one.name] for one in session.get_inputs()})

@@ -12,7 +12,7 @@ import numpy as np
 
 from ....runtime.session.session import defaults_of
 from ....runtime.spec import Spec
-from ...graph.ort_session import Where
+from ...graph.ort_session import Level, Where, is_level
 from ...memory import give_back
 from .box_tables import choose_boxes
 from .embedded import Embedded
@@ -54,6 +54,16 @@ class Artifact:
     def session(self) -> Any:
         """Opened at first use; `close` frees its memory."""
         return load_session(self.path, level=self.level)
+
+    @property
+    def on_cpu(self) -> Artifact:
+        """The same on ONNX Runtime's CPU: itself, unless another engine runs it."""
+        return self if is_level(self.level) else replace(self, level="all")
+
+    @property
+    def cpu_level(self) -> Level:
+        """The level of `on_cpu`."""
+        return self.level if is_level(self.level) else "all"
 
     def about(self, place: int) -> Artifact:
         """The same file, in the same session, about the output at ``place`` of several."""

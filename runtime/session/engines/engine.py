@@ -6,7 +6,6 @@ the runtime and the verification know no engine by name.
 
 from __future__ import annotations
 
-import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -18,9 +17,9 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from ...errors import SessionError, first_line
+from ...errors import SessionError, SpecError, first_line
 from ...onnx_file.ports import FilePorts, PortInfo, read_ports
-from ...spec import METADATA_KEY
+from ...spec import METADATA_KEY, Spec
 
 Array = NDArray[Any]
 _PLACE = re.compile(r"\.(cpp|cc|hpp|h):\d+")
@@ -111,12 +110,14 @@ class Engine(ABC):
         Raises:
             SessionError: It is one.
         """
-        try:
-            record = json.loads(ports.metadata.get(METADATA_KEY, "{}"))
-        except ValueError:  # the reading of the record says so
+        text = ports.metadata.get(METADATA_KEY)
+        if text is None or self.profile is None:
             return
-        found = record.get("profile") or "default" if isinstance(record, dict) and record else None
-        if self.profile is not None and found is not None and found != self.profile:
+        try:
+            found = Spec.from_json(text).profile or "default"
+        except SpecError:  # the reading of the record says so
+            return
+        if found != self.profile:
             raise SessionError(
                 f"{path} has profile {found}, and runs wrong in {self.title}: {self.why}; export "
                 f"it with --profile {self.profile}"

@@ -31,14 +31,22 @@ class Web(Engine):
     def start(self) -> str:
         """Find Node.js and the package; see `Engine`."""
         self.version()
-        return shutil.which("node") or "node"
+        return self.node()
 
-    def version(self) -> str:
-        """See `Engine`; Node.js says it."""
+    def node(self) -> str:
+        """Find Node.js.
+
+        Raises:
+            SessionError: It is not installed.
+        """
         node = shutil.which("node")
         if node is None:
             raise self.missing("there is no `node` on the path")
-        found = subprocess.run([node, str(_SCRIPT)], check=False, capture_output=True)
+        return node
+
+    def version(self) -> str:
+        """See `Engine`; Node.js says it."""
+        found = subprocess.run([self.node(), str(_SCRIPT)], check=False, capture_output=True)
         answer = json.loads(found.stdout[_SIZES.size :] or '{"missing": "node fails"}')
         if "missing" in answer:
             raise self.missing(own_words(answer["missing"]))
@@ -50,15 +58,17 @@ class Web(Engine):
 
 
 class _Web(FileSession):
-    def __init__(self, engine: Engine, path: Path, threads: int | None) -> None:
+    def __init__(self, engine: Web, path: Path, threads: int | None) -> None:
         super().__init__(engine, path)
-        node = engine.start()
+        node = engine.node()  # the process that opens the file says if the package is missing
         command = [node, str(_SCRIPT), str(path.resolve()), str(threads or 1)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                          stderr=subprocess.DEVNULL)  # fmt: skip
         weakref.finalize(self, _end, self._process)
         self._lock = threading.Lock()
         found, _ = self._receive()
+        if "missing" in found:
+            raise engine.missing(own_words(found["missing"]))
         if "error" in found:
             raise engine.unread(path, own_words(found["error"]))
 
