@@ -7,6 +7,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 from graftcam.exporter.graph.profiles import ProfileName
 from graftcam.runtime.errors import GraftcamError
@@ -39,11 +40,11 @@ class Engine:
 
     def version(self) -> str | None:
         """Version of its package; None if it is not installed."""
-        os.environ.setdefault("NODE_PATH", str(WEB))
-        try:
-            return version_of_engine(self.name).partition(" ")[2]
-        except (GraftcamError, ImportError):
-            return None
+        with mock.patch.dict(os.environ, self.environment()):  # Node.js inherits it
+            try:
+                return version_of_engine(self.name).partition(" ")[2]
+            except (GraftcamError, ImportError):
+                return None
 
     @property
     def package(self) -> str:
