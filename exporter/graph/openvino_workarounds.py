@@ -1,8 +1,9 @@
 """`suit_openvino` rewrites what OpenVINO's CPU plug-in gets wrong; seen in 2026.4.
 
-- It packs a constant once for all nodes that read it, one that it computed as well, and tells the packed forms apart by their
+- It packs a constant once for all nodes that read it, and tells the packed forms apart by their
   shapes. A weight with as many inputs as outputs has the same shape in both directions: its adjoint
-  then multiplies by the weight instead of by its transpose, and nothing says so.
+  then multiplies by the weight instead of by its transpose, and nothing says so. What nodes compute
+  of constants alone is such a constant, too.
 - It computes the extents of an Expand as the larger ones of both shapes. An axis of extent 0 (no
   classes: a plain prediction) becomes 1, and the run fails.
 """
