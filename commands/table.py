@@ -24,6 +24,7 @@ SUMMARIES = {
            "why.",
     "optimize": "Save the artifact MODEL in ONNX Runtime's optimised form, which loads faster.",
     "package": "Write the artifact MODEL and its configuration in the layout that a server loads.",
+    "page": "Write a page that explains images with MODEL in the browser, as static files.",
     "prompts": "Write a bank of prompts: their embeddings by TEXT_ENCODER, an ONNX file.",
     "shrink": "Write a copy of ARTIFACT with its forward part in int8 or float16; gradients stay "
               "float32.",

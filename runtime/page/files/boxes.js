@@ -1,5 +1,7 @@
 /** These functions read a detector's boxes from the model's outputs, as runtime/boxes does. */
 
+import { Fault } from "./errors.js";
+
 /** What a box is explained by; the position is the value of the input `box_target`. */
 export const TARGETS = ["class", "left", "top", "right", "bottom"];
 export const [CONF, IOU, LIMIT] = [0.25, 0.45, 300];
@@ -26,7 +28,7 @@ export function decode(detector, outputs, size, activation) {
   const corners = toCorners(detector, numbers, size);
   const scores = table(outputs, detector.score_entries);
   if (scores.boxes !== numbers.boxes) {
-    throw new Error(`The outputs hold ${numbers.boxes} boxes and ${scores.boxes} scores.`);
+    throw new Fault(`The outputs hold ${numbers.boxes} boxes and ${scores.boxes} scores.`);
   }
   if (!detector.activated) {
     activate(scores, activation === "softmax" && !detector.objectness_entries);

@@ -7,32 +7,20 @@
  * Detectors are mostly trained with OpenCV's, without antialiasing: plain_resize.js has that.
  */
 
+import { Fault } from "./errors.js";
 import { halfToEven, plainBilinear } from "./plain_resize.js";
 
 /**
- * A decoded image.
- * @typedef {{pixels: Uint8ClampedArray, height: number, width: number, bitmap: ImageBitmap}} Image
- * `pixels` is RGBA, row by row, rotated as the EXIF orientation says, on white if transparent.
+ * Return the pixels of an image: RGBA, row by row, on white if transparent.
+ * @param {import("./decode.js").Image} image
+ * @returns {{pixels: Uint8ClampedArray, height: number, width: number}}
  */
-
-/**
- * @param {Blob} blob Any image file that the browser can decode.
- * @returns {Promise<Image>}
- */
-export async function readImage(blob) {
-  let bitmap;
-  try {
-    // No colour management, as in training.
-    bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
-  } catch {
-    throw new Error(`${blob.name ?? "The file"} is not an image that this browser can decode.`);
-  }
-  const { width, height } = bitmap;
+export function pixelsOf({ bitmap, height, width }) {
   const context = new OffscreenCanvas(width, height).getContext("2d");
   context.fillStyle = "white";
   context.fillRect(0, 0, width, height);
   context.drawImage(bitmap, 0, 0);
-  return { pixels: context.getImageData(0, 0, width, height).data, height, width, bitmap };
+  return { pixels: context.getImageData(0, 0, width, height).data, height, width };
 }
 
 /**
@@ -47,6 +35,15 @@ export function place(transform, height, width) {
   const centred = size.map((extent, axis) => cropStart(resized[axis], extent, half));
   const offset = transform.anchor === "top_left" ? [0, 0] : centred;
   return { image: [height, width], resized, offset, size };
+}
+
+/** Return where the model's input lies in the image: left, top, right and bottom in its pixels. */
+export function shownIn({ image, resized, offset, size }) {
+  const [top, left] = [0, 1].map((axis) => (offset[axis] * image[axis]) / resized[axis]);
+  const [bottom, right] = [0, 1].map(
+    (axis) => ((offset[axis] + size[axis]) * image[axis]) / resized[axis],
+  );
+  return [left, top, right, bottom];
 }
 
 function resizedTo({ resize, resize_mode: mode, longest }, height, width) {
@@ -75,7 +72,7 @@ const cropStart = (length, size, half) =>
  * Return the model's input for one image.
  * @param {object} ort onnxruntime-web.
  * @param {object} transform The record's `preprocess`.
- * @param {Image} image
+ * @param {{pixels: Uint8ClampedArray, height: number, width: number}} image
  * @param {object} placement The geometry of this image.
  */
 export async function prepare(ort, transform, image, placement) {
@@ -117,7 +114,7 @@ function check(transform) {
     unknown.push("a bicubic resize without antialiasing");
   }
   if (unknown.length) {
-    throw new Error(
+    throw new Fault(
       `This page cannot preprocess with ${unknown.join(", ")}; export with --extra embed_preprocess.`,
     );
   }

@@ -1,5 +1,7 @@
 /** These functions show what can be explained: buttons of a list, and boxes over the image. */
 
+import { make } from "./dom.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const TALL = 4; // height of a number, in hundredths of the image's longer side
 
@@ -9,20 +11,12 @@ const TALL = 4; // height of a number, in hundredths of the image's longer side
  * @param {() => void} pick Called on a click.
  */
 export function choice({ label, share, text, pressed }, pick) {
-  const [item, button] = ["li", "button"].map((tag) => document.createElement(tag));
-  button.type = "button";
-  button.ariaPressed = pressed;
-  button.append(...["label", "bar", "share"].map((name) => {
-    const part = document.createElement("span");
-    part.className = name;
-    return part;
-  }));
-  button.children[0].textContent = button.title = label;
-  button.children[1].style.setProperty("--share", share);
-  button.children[2].textContent = text;
+  const bar = make("span", { className: "bar" });
+  bar.style.setProperty("--share", share);
+  const name = make("span", { className: "label", title: label }, label);
+  const button = make("button", { type: "button", ariaPressed: pressed }, name, make("span", { className: "share" }, text), bar);
   button.addEventListener("click", pick);
-  item.append(button);
-  return item;
+  return make("li", {}, button);
 }
 
 /**
@@ -30,8 +24,8 @@ export function choice({ label, share, text, pressed }, pick) {
  * @param {SVGElement} layer It covers the image as the canvas does.
  * @param {object[]} boxes Of `Artifact.detect`.
  * @param {{width: number, height: number}} image
- * @param {object} chosen The explained one.
- * @param {(box: object) => void} pick Called with the box that is clicked.
+ * @param {number|null} chosen The number of the explained one, from 1.
+ * @param {(number: number) => void} pick Called with the number of the box that is clicked.
  */
 export function drawBoxes(layer, boxes, { width, height }, chosen, pick) {
   layer.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -39,7 +33,7 @@ export function drawBoxes(layer, boxes, { width, height }, chosen, pick) {
   const area = ({ corners: [left, top, right, bottom] }) => (right - left) * (bottom - top);
   const drawn = boxes.map((box, i) => {
     const [left, top, right, bottom] = box.corners;
-    const group = shape("g", { class: box === chosen ? "box chosen" : "box" });
+    const group = shape("g", { class: i + 1 === chosen ? "box chosen" : "box" });
     const about = shape("title");
     about.textContent = `${i + 1} ${box.label} ${box.probability.toFixed(2)}`;
     const frame = shape("rect", { x: left, y: top, width: right - left, height: bottom - top });
@@ -47,7 +41,7 @@ export function drawBoxes(layer, boxes, { width, height }, chosen, pick) {
     const number = shape("text", { x: left, y, "font-size": TALL * unit });
     number.textContent = i + 1;
     group.append(about, frame, number);
-    group.addEventListener("click", () => pick(box));
+    group.addEventListener("click", () => pick(i + 1));
     return [box, group];
   });
   layer.replaceChildren(...drawn.sort(([a], [b]) => area(b) - area(a)).map(([, group]) => group));
@@ -60,7 +54,7 @@ function numberAt(top, bottom, height, unit) {
 }
 
 function shape(tag, attributes = {}) {
-  const element = document.createElementNS(SVG, tag);
-  Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
-  return element;
+  const made = document.createElementNS(SVG, tag);
+  Object.entries(attributes).forEach(([name, value]) => made.setAttribute(name, value));
+  return made;
 }

@@ -4,7 +4,9 @@
  * onnxruntime-web has no API for metadata (microsoft/onnxruntime#16547), so the file is parsed.
  */
 
-const SPEC_VERSION = 2;
+import { Fault } from "./errors.js";
+
+const SPEC_VERSION = 3;
 const METADATA_PROPS = 14; // ModelProto's field; its entries have a key (1) and a value (2)
 
 /**
@@ -19,11 +21,11 @@ export function readRecord(bytes) {
     if (text(parts[1]) !== "graftcam") continue;
     const record = JSON.parse(text(parts[2]));
     if (record.version > SPEC_VERSION) {
-      throw new Error(`The artifact follows graftcam spec ${record.version}; this page knows ${SPEC_VERSION}.`);
+      throw new Fault(`The artifact follows graftcam spec ${record.version}; this page knows ${SPEC_VERSION}.`);
     }
     return record;
   }
-  throw new Error("This file has no graftcam metadata; make one with: graftcam export ... --profile web");
+  throw new Fault("This file has no graftcam metadata; make one with: graftcam export ... --profile web");
 }
 
 /** Yield the length-delimited fields of a protobuf message, [number, bytes]; skip the others. */
@@ -33,7 +35,7 @@ function* messages(bytes) {
     let value = 0;
     for (let scale = 1; ; scale *= 128) {
       const byte = bytes[at++];
-      if (byte === undefined) throw new Error("This is not an ONNX file, or it is truncated.");
+      if (byte === undefined) throw new Fault("This is not an ONNX file, or it is truncated.");
       value += (byte & 127) * scale;
       if (byte < 128) return value;
     }
@@ -47,7 +49,7 @@ function* messages(bytes) {
       continue;
     }
     const length = wire === 2 ? varint() : fixed[wire];
-    if (!(at + length <= bytes.length)) throw new Error("This is not an ONNX file, or it is truncated.");
+    if (!(at + length <= bytes.length)) throw new Fault("This is not an ONNX file, or it is truncated.");
     if (wire === 2) yield [field, bytes.subarray(at, at + length)];
     at += length;
   }
