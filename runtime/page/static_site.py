@@ -1,11 +1,11 @@
 """`write_site` writes a page that explains in the browser, as static files for any web server.
 
-    FOLDER/index.html            the page
-    FOLDER/page.json             models, names of methods, example images
-    FOLDER/page/                 its modules and styles
-    FOLDER/ort/                  ONNX Runtime for browsers
-    FOLDER/models/NAME.onnx      the artifacts
-    FOLDER/images/               example images
+FOLDER/index.html            the page
+FOLDER/page.json             models, names of methods, example images
+FOLDER/page/                 its modules and styles
+FOLDER/ort/                  ONNX Runtime for browsers
+FOLDER/models/NAME.onnx      the artifacts
+FOLDER/images/               example images
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ PROFILE = "web"
 _MOST = 2**31 - 1  # bytes of a file that a browser can hold
 _HEAD = 1 << 26  # bytes of an example image
 # What the static page may do beside loading its own files: compile ONNX Runtime, and show images.
-_POLICY = (
-    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:"
-)
+_POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:"
 
 
 def write_site(
@@ -57,7 +55,10 @@ def write_site(
     engine = ort_files(ort)
     for name, path in models.items():
         check_usable(path, read_spec(path), name)
-    with staged(folder, PackageError) as place, system_errors(PackageError, f"cannot write {folder}"):
+    with (
+        staged(folder, PackageError) as place,
+        system_errors(PackageError, f"cannot write {folder}"),
+    ):
         shutil.copytree(FILES, place / "page", ignore=shutil.ignore_patterns("index.html"))
         for resizer in sorted(Path(inputs.__file__).parent.glob("resize_*.onnx")):
             shutil.copy(resizer, place / "page")
@@ -84,9 +85,7 @@ def check_folder(folder: Path) -> None:
     """
     with system_errors(PackageError, f"cannot read {folder}"):
         if folder.is_dir() and any(folder.iterdir()):
-            raise PackageError(
-                f"{folder} has files; give a new folder, or remove what is in it"
-            )
+            raise PackageError(f"{folder} has files; give a new folder, or remove what is in it")
 
 
 def check_usable(path: Path, spec: Spec, name: str) -> None:
@@ -123,7 +122,9 @@ def check_usable(path: Path, spec: Spec, name: str) -> None:
             f"{name} keeps weights in {', '.join(beside)}, and a browser opens one file; {again}"
         )
     if path.stat().st_size > _MOST:
-        raise PackageError(f"{name} has more than 2 GB, which no browser holds; `graftcam shrink` it")
+        raise PackageError(
+            f"{name} has more than 2 GB, which no browser holds; `graftcam shrink` it"
+        )
 
 
 def _index() -> str:
@@ -145,7 +146,9 @@ def _copy_images(images: Mapping[Path, str], folder: Path) -> list[dict[str, str
     names = Names()
     for path in images:
         if image_size(read_file(path, PackageError, _HEAD)) is None:
-            raise PackageError(f"{path} is no image that browsers show; give JPEG, PNG or WebP files")
+            raise PackageError(
+                f"{path} is no image that browsers show; give JPEG, PNG or WebP files"
+            )
     copies = [(path, f"{names.distinct(path.stem)}{path.suffix}") for path in images]
     _copy(copies, folder)
     return [{"file": name, "words": images[path]} for path, name in copies]

@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.paths import ROOT
+
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Playwright
+    from playwright.sync_api import Browser, Page, Playwright
+
+AXE = ROOT / "examples" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 
 # No sandbox, since continuous integration is root; nothing that Chromium would look up by itself.
 SWITCHES = [
@@ -31,8 +35,9 @@ SOFTWARE_GPU = [
 # The page's events, with arrays that can be serialised.
 LISTEN = """
 window.explanations = [];
-document.addEventListener("explained", ({ detail }) => explanations.push({
-  ...detail, map: [...detail.map], probabilities: detail.probabilities && [...detail.probabilities],
+document.addEventListener("explained", ({ detail: { shown, ...answer } }) => explanations.push({
+  ...answer, ...shown, map: [...shown?.map ?? []],
+  probabilities: shown?.probabilities && [...shown.probabilities],
 }));
 """
 
@@ -66,6 +71,43 @@ def chromium(driver: Playwright, *switches: str) -> Generator[Browser]:
         yield browser
     finally:
         browser.close()
+
+
+def open_page(page: Page, address: str) -> None:
+    """Open the page and wait for its model."""
+    page.goto(address)
+    page.wait_for_selector("body[data-state=ready]", timeout=60_000)
+
+
+def open_model(page: Page, path: Path) -> None:
+    """Open a model from a file."""
+    page.set_input_files("#open", path)
+    page.wait_for_function(
+        "name => document.body.dataset.state === 'ready' && model.value === name", arg=path.stem
+    )
+
+
+def nth_explanation(page: Page, count: int) -> dict[str, Any]:
+    """Wait for the page's ``count``-th explanation and return it."""
+    page.wait_for_function("count => explanations.length >= count", arg=count, timeout=60_000)
+    return page.evaluate("count => explanations[count - 1]", count)
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds wrong for readers with disabilities: rule, and the elements."""
+    need(AXE.is_file(), "axe-core (npm install --prefix examples/browser)")
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text("utf-8"))
+    found = page.evaluate("axe.run({ resultTypes: ['violations'] })")["violations"]
+    return [f"{one['id']}: {[node['target'] for node in one['nodes']]}" for one in found]
+
+
+def screenshot(page: Page, name: str) -> None:
+    """Write a screenshot to the folder that GRAFTCAM_SCREENSHOTS names, if it names one."""
+    folder = os.environ.get("GRAFTCAM_SCREENSHOTS")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -53,8 +53,9 @@ export async function start(engine) {
     try {
       model = await engine.open(name, (part) => busy(`Loading the model: ${Math.round(100 * part)} %`));
     } catch (error) {
-      busy("");
-      document.body.dataset.state = "failed";
+      say("");
+      document.body.dataset.state = model ? "ready" : "failed";
+      if (model) element.model.value = model.name; // the model that works stays
       return fail(error, () => openModel(name, wanted));
     }
     document.body.dataset.state = "ready";
@@ -131,7 +132,7 @@ export async function start(engine) {
       answers[side] = answer;
       pane.show(answer, model, (number) => explain(side, Object.assign(ask, { box: number })));
       show();
-      say(`${answer.shown ? "Explained" : "Detected nothing"} in ${durationOf(answer.milliseconds ?? 0)} ${answer.where}.`);
+      say(answer.shown ? `Explained in ${durationOf(answer.milliseconds)} ${answer.where}.` : "Detected nothing.");
       document.dispatchEvent(new CustomEvent("explained", { detail: { side, ...answer } })); // for pages that embed this one
     } catch (error) {
       if (turn !== turns[side]) return;

@@ -29,6 +29,7 @@ export class Controls {
     this.#model = model;
     const detects = model.kind === "detector";
     element["class-field"].hidden = detects;
+    element["boxes-name"].hidden = !detects;
     for (const name of ["why", "conf"]) element[`${name}-field`].hidden = !detects;
     this.#fill("output", model.outputs.map((name) => [name, name]));
     if (detects) this.#fill("layer", []);

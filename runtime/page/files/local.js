@@ -87,7 +87,7 @@ class LocalEngine {
     const artifact = this.#artifact;
     const pixels = pixelsOf(image);
     const known = this.#detected.get(image);
-    const found = known?.conf === conf ? known : { conf, ...(await artifact.detect(pixels, conf)) };
+    const found = known && known.conf === conf ? known : { conf, ...(await artifact.detect(pixels, conf)) };
     this.#detected.set(image, found);
     const detections = found.boxes;
     const box = number ? detections[number - 1] : found.best;
