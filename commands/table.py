@@ -25,6 +25,7 @@ SUMMARIES = {
     "optimize": "Save the artifact MODEL in ONNX Runtime's optimised form, which loads faster.",
     "package": "Write the artifact MODEL and its configuration in the layout that a server loads.",
     "prompts": "Write a bank of prompts: their embeddings by TEXT_ENCODER, an ONNX file.",
+    "serve": "Serve artifacts over HTTP: a page for people, an API for programs.",
     "shrink": "Write a copy of ARTIFACT with its forward part in int8 or float16; gradients stay "
               "float32.",
     "sign": "Sign ARTIFACT with its heads and weights, in the OpenSSF model signing format.",
