@@ -25,6 +25,23 @@ if TYPE_CHECKING:
 _PACKAGES = ("starlette", "uvicorn", "python_multipart", "prometheus_client")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}", re.ASCII)
 
+
+class ReplicasParameter(click.ParamType):
+    """A number of replicas, or the smallest and the largest."""
+
+    name = "N|MIN-MAX"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the smallest and the largest number, or fail as a usage error."""
+        if not isinstance(value, str):
+            return value
+        found = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", value)
+        least, most = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+        if not 1 <= least <= most:
+            self.fail(f"{value!r} is no number from 1 on, nor two such as 1-4", param, ctx)
+        return least, most
+
+
 _limit_options = group(
     option("--batch", type=click.IntRange(1), default=8, show_default=True, metavar="N",
            help="Number of requests that run together, if so many wait."),
@@ -52,6 +69,7 @@ _limit_options = group(
     "graftcam serve resnet50.onnx",
     "graftcam serve torchvision:resnet50 --open",
     "graftcam serve cats=resnet50.onnx boxes=yolo.onnx --host 0.0.0.0 --port 80",
+    "graftcam serve resnet50.onnx --engine ray --ray-address auto --replicas 2-16 --threads 2",
     "graftcam serve plain.onnx --preprocess imagenet --labels names.txt",
     "curl -F image=@photo.jpg http://127.0.0.1:8000/api/models/resnet50/explain",
 )
@@ -77,11 +95,20 @@ _limit_options = group(
              "https://example.org. Default: none.")  # fmt: skip
 @threads_option
 @provider_option
+@option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+        help="Serve in this process, or on Ray Serve.")  # fmt: skip
+@option("--ray-address", metavar="ADDR",
+        help="Ray: the cluster, such as auto or ray://host:10001. Default: this "
+             "machine.")  # fmt: skip
+@option("--replicas", type=ReplicasParameter(), metavar="N|MIN-MAX",
+        help="Ray: number of processes, each with its own sessions on --threads cores (default: "
+             "1); or two numbers, between which Ray chooses by the load. Default: 1.")  # fmt: skip
 def serve(
     models: tuple[str, ...], host: str, port: int, fd: int | None, browse: bool,
     weights: str | None, shapes: dict[str, list[int | None]], labels: str | None,
     preprocess: str | None, layers: tuple[str, ...], methods: tuple[str, ...], cors: str | None,
-    threads: int | None, provider: str | None, **limits: Any,
+    threads: int | None, provider: str | None, engine: str, ray_address: str | None,
+    replicas: tuple[int, int] | None, **limits: Any,
 ) -> None:  # fmt: skip
     """Serve artifacts over HTTP: a page for people, an API for programs.
 
@@ -98,6 +125,7 @@ def serve(
     from ..runtime.tools.serve.settings import Limits, ServeSettings
 
     wanted = Wanted(weights, shapes or None, labels, layers, None, methods)
+    _check_engine(engine, ray_address, replicas, fd)
     # A port in use is said before an export, which takes a while.
     listener = runner.listen(host, port) if fd is None else runner.inherit(fd)
     settings = ServeSettings(
@@ -115,7 +143,26 @@ def serve(
         if browse:
             webbrowser.open(address)
 
-    runner.serve(Service(settings), listener, ready, inherited=fd is not None)
+    if engine == "local":
+        runner.serve(Service(settings), listener, ready, inherited=fd is not None)
+        return
+    from ..runtime.tools.serve.on_ray import Replicas, serve_on_ray
+
+    port = listener.getsockname()[1]
+    listener.close()  # Ray's proxies open their own
+    serve_on_ray(
+        settings, host, port, ray_address, Replicas(*(replicas or (1, 1))),
+        lambda: runner.wait_for_signal(ready),
+    )  # fmt: skip
+
+
+def _check_engine(
+    engine: str, ray_address: str | None, replicas: tuple[int, int] | None, fd: int | None
+) -> None:
+    if engine != "ray" and (ray_address or replicas):
+        raise click.UsageError("--ray-address and --replicas are for --engine ray")
+    if engine == "ray" and fd is not None:
+        raise click.UsageError("--fd is for --engine local: Ray's proxies open their own sockets")
 
 
 def need_packages() -> None:

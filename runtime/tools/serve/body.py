@@ -77,8 +77,8 @@ async def read_body(request: Request, limits: Limits, account: Account) -> bytes
     """Return the body.
 
     Raises:
-        RefusedError: It is too large (413), does not come in time (408), the service's memory is full
-            (429), or the client hung up.
+        RefusedError: It is too large (413), does not come in time (408), the service's memory is
+            full (429), or the client hung up.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limits.bytes:

@@ -20,6 +20,7 @@ from ...explain.stream import explain_each
 from ...inputs.examples import Example
 from ...inputs.raw_feeds import Selection, raw_feeds
 from ...output.explanation import Explanation
+from ...session.engines.table import ENGINES
 from .batching import Batches, Job
 from .settings import ServedFile, ServeSettings
 
@@ -88,13 +89,10 @@ class ServedModel:
             GraftcamError: As `Explainer`.
         """
         self.name, self._ran = file.name, ran
-        self._most = settings.limits.pixels
-        # Runs at the same time share the cores.
-        threads = settings.threads
-        if threads is None and settings.workers > 1:
-            threads = max(1, (os.cpu_count() or 1) // settings.workers)
+        # Those that decode and draw need the cores between two runs.
+        options = None if settings.provider in ENGINES else {"spinning": False}
         self.steps = Steps(
-            file.path, settings.provider, threads, None, None, check=False,
+            file.path, settings.provider, _threads(settings), options, None, check=False,
             max_pixels=settings.limits.pixels, preprocess=settings.preprocess,
         )  # fmt: skip
         self._plans: OrderedDict[Hashable, Plan] = OrderedDict()
@@ -175,6 +173,13 @@ class ServedModel:
             Explained(one, len(jobs)) if isinstance(one, Explanation) else one.error
             for one in found
         ]
+
+
+def _threads(settings: ServeSettings) -> int | None:
+    """Return the threads within one operator; runs at the same time share the session's."""
+    if settings.threads is not None or settings.workers == 1:
+        return settings.threads
+    return max(1, (os.cpu_count() or 1) - settings.workers + 1)
 
 
 def columns(plan: Plan) -> int:

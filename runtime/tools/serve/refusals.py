@@ -1,4 +1,4 @@
-"""A `RefusedError` is a status with one line for the client; `refusal_of` finds that of an error."""
+"""A `RefusedError` is a status with one line for the client; `refusal_of` makes it of an error."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import stat
+import threading
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -106,6 +107,20 @@ def serve(
         service.close()
     if server.failure is not None:
         raise server.failure
+
+
+def wait_for_signal(ready: Callable[[], Any]) -> None:
+    """Call ``ready``, and return at SIGTERM, SIGINT or SIGHUP."""
+    ended = threading.Event()
+    names = ("SIGTERM", "SIGINT", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    earlier = {one: signal.signal(one, lambda *_: ended.set()) for one in numbers}
+    try:
+        ready()
+        ended.wait()
+    finally:
+        for one, handler in earlier.items():
+            signal.signal(one, handler)
 
 
 class _Server(uvicorn.Server):

@@ -51,7 +51,7 @@ class ServeSettings:
     Attributes:
         models: The models, each with a name of its own.
         provider: ONNX Runtime's execution provider, or an engine; None: the best one available.
-        threads: Threads within one operator; None: the cores, divided by ``workers``.
+        threads: Threads within one operator; None: as many as there are cores for.
         workers: Number of runs of a model at the same time.
         batch: Number of requests that run together.
         wait: Seconds that a request waits for others to run with.
