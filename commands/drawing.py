@@ -20,22 +20,33 @@ if TYPE_CHECKING:
     from ..runtime import Explanation
     from ..runtime.output.render import LookOptions
 
-_LOOK = ("style", "alpha", "colormap", "scale")
+_LOOK = ("style", "alpha", "opacity", "colormap", "scale", "percentile", "dilation", "bar")
+_OF_OVERLAYS = {"alpha": "the opacity of the overlay", "opacity": "how opaque the overlay is"}
 _options = group(
     option("--panel", is_flag=True,
-           help="One file for each image: it and all maps side by side, with a colour bar."),
+           help="One file for each image: it and all maps side by side, with colour bars."),
     option("--style", type=click.Choice(["overlay", "heatmap", "contour", "mask"]),
            default="overlay", show_default=True,
            help="Colour over the image, colour alone, lines of equal evidence, or the "
                 "image dark and blurred where there is no evidence."),
-    option("--alpha", type=click.FloatRange(0, 1), default=0.5, show_default=True,
+    option("--alpha", type=click.FloatRange(0, 1), default=0.7, show_default=True,
            help="Opacity of the overlay where the evidence is strongest."),
+    option("--opacity", type=click.Choice(["evidence", "even"]), default="evidence",
+           show_default=True,
+           help="The overlay is as opaque as the evidence is strong, or the same everywhere."),
     option("--colormap", metavar="NAME",
-           help="OpenCV colour map, or diverging. Default: jet; diverging for methods whose "
-                "maps have a sign."),
+           help="OpenCV colour map (viridis, cividis, jet...), reds, or diverging. Default: "
+                "inferno; reds on white ground; diverging for methods whose maps have a sign."),
     option("--scale", type=click.Choice(["own", "shared"]), default="own", show_default=True,
            help="The value with full colour: each class's own maximum, or the largest of all "
                 "explained classes."),
+    option("--percentile", type=click.FloatRange(0, 100, min_open=True), metavar="P",
+           help="Full colour from this percentile of a map's evidence on. Default: 100, the "
+                "maximum; 99 for methods of the input's gradient, which have few large values."),
+    option("--dilation", type=click.IntRange(0, 64), default=0, show_default=True, metavar="CELLS",
+           help="Draw evidence wider by this many cells of the map, so that single pixels show."),
+    option("--bar/--no-bar", default=None,
+           help="A colour bar beside the map. Default: in a panel only."),
     option("--format", "kind", type=click.Choice(["png", "jpg", "npy", "json", "html"]),
            default="png", show_default=True,
            help="png, jpg: one image for each class; npy: the raw maps of all classes in one "
@@ -125,9 +136,11 @@ def _refuse_unused(kind: str, style: str) -> None:
         raise click.UsageError(
             f"--format {kind} writes raw maps, which --{given[0]} does not change; leave it out"
         )
-    if "alpha" in given and style != "overlay":
-        raise click.UsageError(
-            f"--alpha is the opacity of the overlay, and --style {style} has none; leave it out"
-        )
-    if "colormap" in given and style == "mask":
-        raise click.UsageError("--style mask draws no colours; leave --colormap out")
+    for name, what in _OF_OVERLAYS.items():
+        if name in given and style != "overlay":
+            raise click.UsageError(
+                f"--{name} is {what}, and --style {style} has none; leave it out"
+            )
+    for name in ("colormap", "bar"):
+        if name in given and style == "mask":
+            raise click.UsageError(f"--style mask draws no colours; leave --{name} out")

@@ -11,9 +11,9 @@ from ..errors import ClassError
 from ..inputs.image_files import Pixels
 from .class_map import ClassMap, class_map, class_maps
 from .explanation_data import ExplanationData
-from .figures import figure
+from .figures import sheet_of
 from .notebook import html_of
-from .render import LookOptions, encode_image
+from .render import Look, LookOptions, Sheet, draw_sheet, encode_image
 from .save import save
 from .show import show
 
@@ -79,7 +79,11 @@ class Explanation(ExplanationData):
 
     def panel(self, height: int | None = None, **look: Unpack[LookOptions]) -> Pixels:
         """Draw the image and each class's map side by side; see `graftcam.runtime.figure`."""
-        return figure([self], height, **look)
+        return draw_sheet(self.sheet(height, Look(**look)))
+
+    def sheet(self, height: int | None, look: Look) -> Sheet:
+        """Arrange what `panel` draws."""
+        return sheet_of([self], height, look)
 
     def show(self, height: int | None = None, **look: Unpack[LookOptions]) -> None:
         """Show the panel below a notebook's cell, else in the platform's image viewer.

@@ -37,11 +37,13 @@ class View(ABC):
         shape: Extents of a map over the input, at its full resolution.
         placement: The geometry between an image and the model's input; None: the input is no
             image.
+        white: Whether maps are drawn on white ground.
         own_row: Whether figures give each drawing a row of its own, at the view's own height.
     """
 
     shape: tuple[int, ...]
     placement: Placement | None = None
+    white: bool = False
     own_row: bool = True
     _small: Pixels | None = None
 
