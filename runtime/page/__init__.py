@@ -13,3 +13,5 @@ from pathlib import Path
 
 FILES = Path(__file__).parent / "files"
 """The folder of the page's HTML, CSS, JavaScript and icon, all side by side."""
+INDEX = "index.html"
+"""The page itself; it names the others as ``page/NAME``."""

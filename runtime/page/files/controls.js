@@ -49,7 +49,7 @@ export class Controls {
     this.#ask = ask;
     const layer = layers.find(({ name }) => name === ask.layer) ?? layers[0];
     const known = methods.filter(({ id }) => layer.methods?.includes(id) ?? true);
-    this.#fill("method", this.#model.kind === "detector" ? [] : known.map(({ id, title }) => [id, title]));
+    this.#offerMethods(this.#model.kind === "detector" ? [] : known);
     const labels = this.#model.labels(ask.output);
     this.classes.options = [PREDICTED, ...labels.map((label, id) => ({ id, label }))];
     for (const name of ["output", "layer", "method", "why"]) {
@@ -62,6 +62,14 @@ export class Controls {
     this.#sayConf();
     this.classes.show(answer?.shown?.label ?? labels[ask.class] ?? PREDICTED.label);
     element.ranking.replaceChildren(...this.#ranked(answer));
+  }
+
+  /** Methods that run the model many times come last, in a group of their own. */
+  #offerMethods(methods) {
+    this.#fill("method", methods.map(({ id, title }) => [id, title]));
+    const often = new Set(methods.filter(({ cost }) => cost === "many runs").map(({ id }) => id));
+    const slow = [...element.method.options].filter(({ value }) => often.has(value));
+    if (slow.length) element.method.append(make("optgroup", { label: "Many runs: slower" }, ...slow));
   }
 
   #sayConf() {

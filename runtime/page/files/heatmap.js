@@ -1,22 +1,37 @@
 /** These functions turn raw maps into heatmaps over the image, as runtime/output/render does. */
 
-import { colour, cover } from "./palette.js";
+import { colour } from "./palette.js";
 
 const ROUNDING = 1e-6; // differences up to this share of the maximum are no evidence
 
+// Methods that follow the gradient to the pixels: a few of these have most of it.
+const OF_PIXELS =
+  "saliency input-x-gradient smoothgrad smoothgrad-squared vargrad integrated-gradients guided-backprop deconvnet guided-gradcam";
+const PERCENTILE = 99;
+
 /**
- * Divide a raw map by its maximum, or a signed one by its largest magnitude.
+ * Divide a raw map by its maximum, or a signed one by its largest magnitude; of methods of pixels by
+ * the 99th percentile of what is evidence.
  * @param {Float32Array} raw
  * @param {boolean} signed Whether negative values are evidence; else they count as 0.
+ * @param {string} [method] The method's id.
  * @returns {{values: Float32Array, status: string}} Values up to 1. The status is "ok", or why the
  *   values are all zero: "zero", "constant" or "nonfinite".
  */
-export function normalise(raw, signed = false) {
+export function normalise(raw, signed = false, method = "") {
   const evidence = signed ? raw : raw.map((value) => Math.max(value, 0)); // NaN remains NaN
   const status = statusOf(evidence);
   if (status !== "ok") return { values: new Float32Array(raw.length), status };
-  const peak = evidence.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  return { values: evidence.map((value) => value / peak), status };
+  const peak = peakOf(evidence, OF_PIXELS.split(" ").includes(method) ? PERCENTILE : 100);
+  return { values: evidence.map((value) => Math.min(Math.max(value / peak, -1), 1)), status };
+}
+
+/** A percentile of the magnitudes above 0, interpolated. */
+function peakOf(evidence, percentile) {
+  const sizes = evidence.map(Math.abs).filter((size) => size > 0).sort();
+  const at = ((sizes.length - 1) * percentile) / 100;
+  const low = Math.floor(at);
+  return sizes[low] + (at - low) * ((sizes[low + 1] ?? sizes[low]) - sizes[low]);
 }
 
 function statusOf(evidence) {
@@ -77,7 +92,7 @@ export function paint(heatmap, height, width, signed = false) {
   const image = new ImageData(width, height);
   const steps = Array.from({ length: 511 }, (_, i) => {
     const value = i / 255 - 1;
-    return [...colour(value, signed), 255 * cover(value)];
+    return [...colour(value, signed), 255 * Math.abs(value)];
   });
   heatmap.forEach((value, i) => image.data.set(steps[Math.round(255 * (value + 1))], 4 * i));
   return image;

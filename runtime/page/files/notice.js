@@ -34,16 +34,23 @@ export function quiet() {
   element.notice.hidden = true;
 }
 
-/** Say that something is done; after a while, for how long already. An empty text ends that. */
-export function busy(words) {
+/**
+ * Say that something is done; after a while, for how long already, with a button that stops it. An
+ * empty text ends that.
+ */
+export function busy(words, stop) {
   clearInterval(clock);
+  element.stop.hidden = true;
   document.body.dataset.busy = words ? "true" : "false";
   if (!words) return;
   const started = performance.now();
   element.status.textContent = words;
   clock = setInterval(() => {
     const passed = performance.now() - started;
-    if (passed > SLOW) element.status.textContent = `${words} ${Math.round(passed / 1000)} s so far.`;
+    if (passed < SLOW) return;
+    element.status.textContent = `${words} ${Math.round(passed / 1000)} s so far.`;
+    element.stop.hidden = !stop;
+    element.stop.onclick = stop;
   }, 1000);
 }
 

@@ -1,19 +1,22 @@
 /**
  * These functions colour heatmaps, as runtime/output/render/palettes.py does.
  *
- * Evidence is inferno, whose lightness rises evenly. Signed evidence is blue for what speaks against
- * the class, and orange for what speaks for it: both ends are equally dark.
+ * Evidence is inferno, whose lightness rises evenly. Signed evidence is red for the class and blue
+ * against it. A colour covers the image as far as there is evidence: 0 is transparent.
  */
 
-const INFERNO = anchors(
+const INFERNO = scale(
   "000004 0a0722 1e0c45 380962 510e6c 69166e 801f6c 982766 b0315b " +
     "c63d4d d94d3d e9612b f47918 fa9407 fcb014 f8cd37 f2ea69 fcffa4",
 );
-const AGAINST = anchors("f6f6f6 92bee1 2a78be 08346e");
-const FOR = anchors("f6f6f6 fab282 d6541e 7a1e08");
+const KNOTS = [0, 0.25, 0.6, 1];
+const AGAINST = scale("f6f6f6 96c3f0 3282e6 0a46be", KNOTS);
+const FOR = scale("f6f6f6 faa596 ee5041 b90a19", KNOTS);
 
-function anchors(text) {
-  return text.split(" ").map((hex) => [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16)));
+/** Colours, [r, g, b], at rising values; without knots these are evenly spaced. */
+function scale(text, knots) {
+  const colours = text.split(" ").map((hex) => [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16)));
+  return { colours, knots: knots ?? colours.map((_, i) => i / (colours.length - 1)) };
 }
 
 /**
@@ -27,18 +30,11 @@ export function colour(value, signed = false) {
   return between(value < 0 ? AGAINST : FOR, Math.abs(value));
 }
 
-function between(colours, value) {
-  const at = Math.min(Math.max(value, 0), 1) * (colours.length - 1);
-  const low = Math.min(Math.floor(at), colours.length - 2);
-  return colours[low].map((from, i) => from + (at - low) * (colours[low + 1][i] - from));
-}
-
-/**
- * Return how much of the photograph a value covers: the more evidence, the more. The curve starts
- * flat, so that weak evidence leaves no veil.
- */
-export function cover(value) {
-  return Math.min(Math.abs(value), 1) ** 1.4;
+function between({ colours, knots }, value) {
+  const inside = Math.min(Math.max(value, 0), 1);
+  const high = Math.max(knots.findIndex((knot) => knot >= inside), 1);
+  const share = (inside - knots[high - 1]) / (knots[high] - knots[high - 1]);
+  return colours[high - 1].map((from, i) => from + share * (colours[high][i] - from));
 }
 
 /** Draw the scale, from left to right, on a canvas: as it looks over an image. */
@@ -48,7 +44,7 @@ export function paintScale(canvas, signed) {
   for (let x = 0; x < width; x++) {
     const share = width > 1 ? x / (width - 1) : 0;
     const value = signed ? 2 * share - 1 : share;
-    const shown = [...colour(value, signed), 255 * cover(value)];
+    const shown = [...colour(value, signed), 255 * Math.abs(value)];
     for (let y = 0; y < height; y++) image.data.set(shown, 4 * (y * width + x));
   }
   canvas.getContext("2d").putImageData(image, 0, 0);

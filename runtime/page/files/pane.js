@@ -58,7 +58,7 @@ export class Pane {
   show(answer, model, pick) {
     const { shown, detections } = answer;
     if (shown) {
-      const { values, status } = normalise(shown.map, shown.signed);
+      const { values, status } = normalise(shown.map, shown.signed, shown.method);
       [this.shown, this.#values] = [shown, values];
       const [height, width] = within(this.#image, LARGEST);
       Object.assign(this.heat, { width, height });

@@ -42,6 +42,7 @@ def routes() -> list[BaseRoute]:
     model = "/v2/models/{name}"
     return [
         Route("/", pages.page),
+        Route("/page/{file}", pages.page_file),
         Route("/healthz", live),
         Route("/readyz", ready),
         Route("/metrics", metrics),

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import FileResponse, Response
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>graftcam</title>
-<h1>graftcam serve</h1>
-<p>The service runs. Its interface: <a href="openapi.json">openapi.json</a>;
-its models: <a href="api/models">api/models</a>.</p>
-</html>
-"""
+from ...page import FILES, INDEX
+
+_NAMES = frozenset(path.name for path in FILES.iterdir()) - {INDEX}
+# A new release is seen at once: the browser asks whether its copy is still the same.
+_FRESH = {"Cache-Control": "no-cache"}
 
 
 async def page(_request: Request) -> Response:
     """Answer with the page."""
-    return HTMLResponse(_PAGE)
+    return FileResponse(FILES / INDEX, headers=_FRESH)
+
+
+async def page_file(request: Request) -> Response:
+    """Answer with one of the page's modules, styles or its icon."""
+    name = request.path_params["file"]
+    if name not in _NAMES:
+        raise HTTPException(404, f"the page has no file {name[:80]!r}")
+    return FileResponse(FILES / name, headers=_FRESH)
