@@ -15,7 +15,7 @@ help:
 	@echo "make demo   set up, export an ImageNet model, verify it, explain photographs -> out/demo"
 	@echo "make test   set up and run the tests"
 	@echo "make test-runtime  set up an environment without PyTorch and onnx, and test the runtime in it"
-	@echo "make browser  the demo as a web page, out/browser (needs npm)"
+	@echo "make browser  the demo as a web page, out/browser; and what the page's tests need (needs npm)"
 	@echo "make cpp    the examples in C++, out/cpp (needs g++ and ONNX Runtime's headers)"
 	@echo "make docs   the documentation as a site, out/site; runs its notebooks"
 	@echo "make fuzz   thousands of random models, exported and judged independently (long, resumable)"

@@ -191,7 +191,7 @@ def test_light_and_dark_follow_the_system_until_the_reader_chooses(page: Page) -
     page.emulate_media(color_scheme="dark")
     dark = page.evaluate(ground)
     assert dark != light
-    assert page.get_attribute("#theme", "aria-pressed") == "true"
+    page.locator("#theme[aria-pressed=true]").wait_for()
     page.click("#theme")
     assert page.evaluate(ground) == light
     page.reload()

@@ -106,8 +106,8 @@ def screenshot(page: Page, name: str) -> None:
     """Write a screenshot to the folder that GRAFTCAM_SCREENSHOTS names, if it names one."""
     folder = os.environ.get("GRAFTCAM_SCREENSHOTS")
     if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
+        path = Path(folder) / f"{name}.jpg"
+        page.screenshot(path=path, animations="disabled", type="jpeg", quality=88)
 
 
 class _Quiet(SimpleHTTPRequestHandler):
