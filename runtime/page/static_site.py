@@ -29,6 +29,9 @@ from . import FILES, INDEX
 from .ort_files import ort_files
 
 PROFILE = "web"
+"""The profile that is made for browsers."""
+
+_FED = ("web", "webgpu", "openvino")  # profiles whose inputs have no defaults
 _MOST = 2**31 - 1  # bytes of a file that a browser can hold
 _HEAD = 1 << 26  # bytes of an example image
 # What the static page may do beside loading its own files: compile ONNX Runtime, and show images.
@@ -101,10 +104,10 @@ def check_usable(path: Path, spec: Spec, name: str) -> None:
     """
     again = "export it again with --profile web"
     transform = spec.preprocess
-    if spec.profile != PROFILE:
+    if spec.profile not in _FED:
         raise PackageError(
-            f"{name} has the profile {spec.profile or 'default'}, whose inputs browsers cannot "
-            f"feed; {again}"
+            f"{name} has the profile {spec.profile or 'default'}, whose inputs have defaults, and "
+            f"JavaScript cannot feed such inputs; {again}"
         )
     if spec.class_index is None:
         raise PackageError(

@@ -154,7 +154,10 @@ def test_what_no_browser_can_use_is_refused(
     text = tmp_path / "notes.txt"
     text.write_text("no model")
     wrong = (
-        (artifact, "has the profile default, whose inputs browsers cannot feed; export it again"),
+        (
+            artifact,
+            "has the profile default, whose inputs have defaults, and JavaScript cannot",
+        ),
         (bare, "bare stores no preprocessing, so that a browser cannot prepare images"),
         (newer, "99"),
         (text, "is no artifact"),

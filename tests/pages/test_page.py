@@ -270,6 +270,7 @@ def test_unusable_files_are_reported_and_the_page_goes_on(page: Page, tmp_path: 
         page.set_input_files(box, file)
         page.locator("#notice-words", has_text=message).wait_for()
     assert page.input_value("#model") == "digits"  # the model that works stays
+    assert page.locator("#model option").all_inner_texts() == ["digits"]
     page.set_input_files("#image", DIGITS)
     assert nth_explanation(page, 1)["label"] in ("zero", "eight", "seven")
     assert not page.locator("#notice").is_visible()
@@ -282,6 +283,15 @@ def test_the_sizes_of_images_are_read_off_their_headers(page: Page, tmp_path: Pa
         read = "async bytes => (await import('/page/image_size.js')).sizeOf(Uint8Array.from(bytes))"
         assert page.evaluate(read, list(path.read_bytes())) == [37, 310], suffix
         assert page.evaluate(read, list(path.read_bytes()[:15])) is None, suffix
+
+
+def test_a_page_that_is_opened_from_a_disk_says_what_it_needs(
+    browser: Browser, static_page: Path
+) -> None:
+    page = browser.new_page()
+    page.goto((static_page / "index.html").as_uri())
+    page.locator("#notice-words", has_text="Start one beside it: python -m http.server").wait_for()
+    page.close()
 
 
 def test_a_model_that_does_not_arrive_is_asked_for_again(browser: Browser, address: str) -> None:

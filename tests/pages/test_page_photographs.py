@@ -1,9 +1,8 @@
-"""The page with a model of the size that people use, on photographs; and the documents' pictures."""
+"""The page with a model of a thousand classes on photographs; and the documents' pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest

@@ -152,6 +152,49 @@ def answer(status: int, body: Any = None, **headers: str) -> Callable[[Route], N
     return lambda route: route.fulfill(status=status, json=body, headers=headers)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"input": {"image": False}}, "patches takes arrays instead of images"),
+        ({"input": {"further": [{"name": "age"}]}}, "patches takes more than an image: age"),
+        ({"kind": "linear"}, "patches is asked by weights instead of classes"),
+    ],
+)
+def test_a_model_that_the_page_cannot_ask_says_so(
+    browser: Browser, service: str, change: dict[str, Any], words: str
+) -> None:
+    page = browser.new_page()
+
+    def altered(route: Route) -> None:
+        found = route.fetch().json()
+        found["models"][0].update(change)
+        route.fulfill(json=found)
+
+    page.route("**/api/models", altered)
+    page.goto(service)
+    page.locator("#notice-words", has_text=words).wait_for()
+    page.select_option("#model", "layers")
+    page.wait_for_selector("body[data-state=ready]")
+    assert not page.locator("#notice").is_visible()
+    page.close()
+
+
+def test_an_answer_of_the_model_before_is_not_shown(asked: Page, photo: Path) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    asked.route("**/api/models/patches/explain", hold)
+    asked.set_input_files("#image", photo)
+    asked.wait_for_selector(".frame[data-busy]")
+    asked.select_option("#model", "layers")
+    assert nth_explanation(asked, 1)["layer"] == "fine"
+    assert asked.inner_text(".how") == "Grad-CAM · fine"
+    assert held[0].request.failure is not None  # it was called off
+    assert asked.evaluate("explanations.length") == 1
+
+
 def test_what_the_service_refuses_is_said_in_its_words(asked: Page, photo: Path) -> None:
     asked.route(EXPLAIN, answer(400, {"error": "there is no class 'unicorn'"}))
     asked.set_input_files("#image", photo)

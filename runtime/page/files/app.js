@@ -49,6 +49,8 @@ export async function start(engine) {
   async function openModel(name, wanted = {}) {
     document.body.dataset.state = "loading";
     element.model.value = name;
+    quiet();
+    forget();
     busy("Loading the model …");
     try {
       model = await engine.open(name, (part) => busy(`Loading the model: ${Math.round(100 * part)} %`));
@@ -56,16 +58,31 @@ export async function start(engine) {
       say("");
       document.body.dataset.state = model ? "ready" : "failed";
       if (model) element.model.value = model.name; // the model that works stays
-      return fail(error, () => openModel(name, wanted));
+      fail(error, () => openModel(name, wanted));
+      if (model && image) explainAll();
+      return false;
     }
     document.body.dataset.state = "ready";
     asks.forEach((ask) => Object.keys(ask).forEach((key) => delete ask[key]));
-    answers.fill(null);
     controls.describe(model);
     Object.assign(asks[0], understood(wanted));
-    controls.show(asks[0], null);
-    say("Ready.");
+    controls.show(asks[compare.side], null);
+    say("");
     if (image) explainAll();
+    return true;
+  }
+
+  /** Take away what is shown and asked: an answer that is on its way is of another model. */
+  function forget() {
+    answers.fill(null);
+    element.compare.disabled = compare.shown.length < 2;
+    element.downloads.hidden = true;
+    compare.panes.forEach((pane, side) => {
+      turns[side] += 1;
+      running[side].abort();
+      delete pane.frame.dataset.busy;
+      if (image) pane.showImage(image);
+    });
   }
 
   /** Return what an address asks for as far as the model has it, and say what it has not. */
@@ -98,7 +115,7 @@ export async function start(engine) {
     document.body.dataset.shows = "image";
     for (const part of [element.stage, element.controls]) part.hidden = false;
     element.start.hidden = true;
-    compare.panes.forEach((pane) => pane.showImage(image));
+    forget();
     asks.forEach((ask) => delete ask.box);
     if (model) explainAll();
   }
@@ -157,6 +174,7 @@ export async function start(engine) {
     const label = id === undefined ? undefined : model.labels(ask.output)[id] ?? id;
     writeAddress({ ...ask, class: label, model: element.model.options.length > 1 ? model.name : undefined });
     element.downloads.hidden = !answers[compare.side]?.shown;
+    element.compare.disabled = !answers[0] && compare.shown.length < 2;
   }
 
   /** Begin to compare: the second explanation is about the next class, or the next box. */
@@ -194,14 +212,13 @@ export async function start(engine) {
     element.open.value = "";
     if (file) openFile(file);
   });
-  function openFile(file) {
-    quiet();
+  async function openFile(file) {
     const name = engine.addFile(file);
-    if (![...element.model.options].some(({ value }) => value === name)) {
-      element.model.append(make("option", { value: name }, name));
-    }
+    const option = make("option", { value: name }, name);
+    const known = [...element.model.options].some(({ value }) => value === name);
+    if (!known) element.model.append(option);
+    if (!(await openModel(name))) option.remove();
     element.model.disabled = element.model.options.length < 2;
-    return openModel(name);
   }
   element.model.addEventListener("change", () => openModel(element.model.value));
   element.opacity.addEventListener("input", setOpacity);

@@ -9,7 +9,7 @@ const PREDICTED = { id: null, label: "The predicted class" };
 
 export class Controls {
   #model;
-  #ask;
+  #labels;
 
   /** @param {(change: object) => void} change Called with what the reader changes of the request. */
   constructor(change) {
@@ -46,12 +46,14 @@ export class Controls {
   /** Show a request, and what it led to, if anything yet. */
   show(ask, answer) {
     const { layers, methods } = this.#model;
-    this.#ask = ask;
     const layer = layers.find(({ name }) => name === ask.layer) ?? layers[0];
     const known = methods.filter(({ id }) => layer.methods?.includes(id) ?? true);
     this.#offerMethods(this.#model.kind === "detector" ? [] : known);
     const labels = this.#model.labels(ask.output);
-    this.classes.options = [PREDICTED, ...labels.map((label, id) => ({ id, label }))];
+    if (labels !== this.#labels) {
+      this.#labels = labels;
+      this.classes.options = [PREDICTED, ...labels.map((label, id) => ({ id, label }))];
+    }
     for (const name of ["output", "layer", "method", "why"]) {
       if (ask[name]) element[name].value = ask[name];
     }

@@ -44,7 +44,8 @@ class LocalEngine {
 
   /** Add the model of a file to `names`; it is opened under the name that is returned. */
   addFile(file) {
-    const name = file.name.replace(/\.onnx$/, "");
+    const stem = file.name.replace(/\.onnx$/, "");
+    const name = this.#list?.some((one) => one.name === stem) ? `${stem} (file)` : stem;
     this.#opened.set(name, file);
     return name;
   }

@@ -42,13 +42,13 @@ export function busy(words, stop) {
   clearInterval(clock);
   element.stop.hidden = true;
   document.body.dataset.busy = words ? "true" : "false";
+  tell(words);
   if (!words) return;
   const started = performance.now();
-  element.status.textContent = words;
   clock = setInterval(() => {
     const passed = performance.now() - started;
     if (passed < SLOW) return;
-    element.status.textContent = `${words} ${Math.round(passed / 1000)} s so far.`;
+    tell(`${words} ${Math.round(passed / 1000)} s so far.`);
     element.stop.hidden = !stop;
     element.stop.onclick = stop;
   }, 1000);
@@ -57,7 +57,12 @@ export function busy(words, stop) {
 /** Say something that is done. */
 export function say(words) {
   busy("");
-  element.status.textContent = words;
+  tell(words);
+}
+
+/** Write the line beside the image, and before there is one the line on the start. */
+function tell(words) {
+  for (const line of [element.status, element.loading]) line.textContent = words;
 }
 
 const firstLine = (text) => `${text}`.split("\n")[0].slice(0, 300);

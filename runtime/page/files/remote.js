@@ -21,8 +21,9 @@ class RemoteEngine {
 
   /** Describe a model, as `GET /api/models/{name}` does; `labels` becomes a function of the output. */
   async open(name) {
-    this.#model = name;
     const model = this.#models.get(name);
+    refuse(model);
+    this.#model = name;
     const numbers = Array.from({ length: model.classes ?? 0 }, (_, i) => `${i}`);
     const labels = (output) => {
       const first = output === undefined || output === model.outputs[0];
@@ -64,6 +65,17 @@ class RemoteEngine {
     const place = found.place.map((value, i) => value * (i % 2 ? down : across));
     return { ...found, map: numbersOf(data), grid: shape, place };
   }
+}
+
+/** Refuse a model that needs more than one image and a class; programs can ask it. */
+function refuse({ name, kind, input }) {
+  const further = (input.further ?? []).map((one) => one.name).join(", ");
+  const reason =
+    input.image === false ? "takes arrays instead of images"
+    : further ? `takes more than an image: ${further}`
+    : kind === "linear" ? "is asked by weights instead of classes"
+    : "";
+  if (reason) throw new Fault(`${name} ${reason}; this page cannot ask it, but programs can (openapi.json).`);
 }
 
 /** Decode float32 numbers, little-endian, of base64. */
