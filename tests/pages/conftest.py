@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from examples.browser.build import ENGINE, build
-from support.browser import LISTEN, chromium, need, open_page, playwright, served
+from support.browser import chromium, need, playwright, served, watched
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright
@@ -43,15 +43,6 @@ def browser(driver: Playwright) -> Generator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Generator[Page]:
-    """The page on WASM, with its model open; nothing may go wrong on it."""
-    page = browser.new_page(viewport={"width": 1280, "height": 860})
-    troubles: list[str] = []
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
-    page.on("request", lambda request: request.url.startswith((address, "blob:", "data:"))
-            or troubles.append(request.url))  # fmt: skip
-    page.add_init_script(LISTEN)
-    open_page(page, f"{address}?backend=wasm")
-    yield page
-    page.close()
-    assert troubles == []
+    """The page on WebAssembly."""
+    with watched(browser, address, "?backend=wasm") as page:
+        yield page

@@ -18,6 +18,7 @@ from graftcam.runtime import Explainer
 from support.artifacts import write_artifact
 from support.browser import (
     LISTEN,
+    LOOKS,
     chromium,
     nth_explanation,
     open_page,
@@ -306,16 +307,6 @@ def test_a_model_that_does_not_arrive_is_asked_for_again(browser: Browser, addre
     assert not page.locator("#notice").is_visible()
     show(page)
     page.close()
-
-
-LOOKS = {
-    "light": {"viewport": {"width": 1280, "height": 800}},
-    "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
-    "phone": {
-        "viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True,
-        "device_scale_factor": 2,
-    },
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("look", LOOKS)

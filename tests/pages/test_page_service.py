@@ -11,7 +11,15 @@ import pytest
 
 from graftcam.runtime import Explainer
 from support.artifacts import write_artifact, write_two_layers
-from support.browser import LISTEN, nth_explanation, open_page, screenshot, violations
+from support.browser import (
+    LISTEN,
+    LOOKS,
+    nth_explanation,
+    open_page,
+    screenshot,
+    violations,
+    watched,
+)
 from support.served import picture, process
 from support.small_detector import export_detector, write_scene
 
@@ -47,19 +55,20 @@ def photo(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def asked(browser: Browser, service: str) -> Generator[Page]:
-    """The page of the service; it loads nothing from elsewhere, and breaks no policy."""
-    page = browser.new_page(viewport={"width": 1280, "height": 860})
-    troubles: list[str] = []
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("console", lambda message: "policy" in message.text.lower()
-            and troubles.append(message.text))  # fmt: skip
-    page.on("request", lambda request: request.url.startswith((service, "blob:"))
-            or troubles.append(request.url))  # fmt: skip
+    """The page of the service."""
+    with watched(browser, service) as page:
+        yield page
+
+
+@pytest.fixture
+def troubled(browser: Browser, service: str) -> Generator[Page]:
+    """The same with a clock that the test moves; the service may fail."""
+    page = browser.new_page()
+    page.clock.install()
     page.add_init_script(LISTEN)
     open_page(page, service)
     yield page
     page.close()
-    assert troubles == []
 
 
 def test_an_image_is_explained_as_by_the_runtime(
@@ -195,70 +204,46 @@ def test_an_answer_of_the_model_before_is_not_shown(asked: Page, photo: Path) ->
     assert asked.evaluate("explanations.length") == 1
 
 
-def test_what_the_service_refuses_is_said_in_its_words(asked: Page, photo: Path) -> None:
-    asked.route(EXPLAIN, answer(400, {"error": "there is no class 'unicorn'"}))
-    asked.set_input_files("#image", photo)
-    asked.locator("#notice-words", has_text="there is no class 'unicorn'").wait_for()
-    assert not asked.locator("#retry").is_visible()  # it would be refused again
-    asked.unroute(EXPLAIN)
-    asked.locator("#method").select_option("layercam")
-    assert nth_explanation(asked, 1)["method"] == "layercam"
-    assert not asked.locator("#notice").is_visible()
+def test_what_the_service_refuses_is_said_in_its_words(troubled: Page, photo: Path) -> None:
+    troubled.route(EXPLAIN, answer(400, {"error": "there is no class 'unicorn'"}))
+    troubled.set_input_files("#image", photo)
+    troubled.locator("#notice-words", has_text="there is no class 'unicorn'").wait_for()
+    assert not troubled.locator("#retry").is_visible()  # it would be refused again
+    troubled.unroute(EXPLAIN)
+    troubled.select_option("#method", "layercam")
+    assert nth_explanation(troubled, 1)["method"] == "layercam"
+    assert not troubled.locator("#notice").is_visible()
 
 
-def test_a_service_that_is_gone_can_be_asked_again(asked: Page, photo: Path) -> None:
-    asked.route(EXPLAIN, lambda route: route.abort())
-    asked.set_input_files("#image", photo)
-    asked.locator("#notice-words", has_text="The service cannot be reached.").wait_for()
-    asked.unroute(EXPLAIN)
-    asked.click("#retry")
-    assert nth_explanation(asked, 1)["label"]
+def test_a_service_that_is_gone_can_be_asked_again(troubled: Page, photo: Path) -> None:
+    troubled.route(EXPLAIN, lambda route: route.abort())
+    troubled.set_input_files("#image", photo)
+    troubled.locator("#notice-words", has_text="The service cannot be reached.").wait_for()
+    troubled.unroute(EXPLAIN)
+    troubled.click("#retry")
+    assert nth_explanation(troubled, 1)["label"]
 
 
-def test_a_busy_service_is_asked_again_when_it_says(
-    browser: Browser, service: str, photo: Path
-) -> None:
-    page = browser.new_page()
-    page.clock.install()
-    page.add_init_script(LISTEN)
-    open_page(page, service)
-    page.route(EXPLAIN, answer(429, {"error": "busy"}, **{"Retry-After": "7"}))
-    page.set_input_files("#image", photo)
+def test_a_busy_service_is_asked_again_when_it_says(troubled: Page, photo: Path) -> None:
+    troubled.route(EXPLAIN, answer(429, {"error": "busy"}, **{"Retry-After": "7"}))
+    troubled.set_input_files("#image", photo)
     words = "The service is busy. Trying again in 7 s."
-    page.locator("#notice-words", has_text=words).wait_for()
-    page.unroute(EXPLAIN)
-    page.clock.fast_forward(7000)
-    assert nth_explanation(page, 1)["label"]
-    page.close()
+    troubled.locator("#notice-words", has_text=words).wait_for()
+    troubled.unroute(EXPLAIN)
+    troubled.clock.fast_forward(7000)
+    assert nth_explanation(troubled, 1)["label"]
 
 
-def test_a_slow_answer_shows_the_time_and_can_be_stopped(
-    browser: Browser, service: str, photo: Path
-) -> None:
-    page = browser.new_page()
-    page.clock.install()
-    page.add_init_script(LISTEN)
-    open_page(page, service)
-    page.route(EXPLAIN, lambda _route: None)  # which is never answered
-    page.set_input_files("#image", photo)
-    page.locator("#status", has_text="Explaining …").wait_for()
-    assert not page.locator("#stop").is_visible()
-    page.clock.run_for(6000)
-    page.locator("#status", has_text="6 s so far.").wait_for()
-    page.click("#stop")
-    assert page.inner_text("#status") == "Stopped."
-    assert page.evaluate("explanations.length") == 0
-    page.close()
-
-
-LOOKS = {
-    "light": {"viewport": {"width": 1280, "height": 800}},
-    "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
-    "phone": {
-        "viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True,
-        "device_scale_factor": 2,
-    },
-}  # fmt: skip
+def test_a_slow_answer_shows_the_time_and_can_be_stopped(troubled: Page, photo: Path) -> None:
+    troubled.route(EXPLAIN, lambda _route: None)  # which is never answered
+    troubled.set_input_files("#image", photo)
+    troubled.locator("#status", has_text="Explaining …").wait_for()
+    assert not troubled.locator("#stop").is_visible()
+    troubled.clock.run_for(6000)
+    troubled.locator("#status", has_text="6 s so far.").wait_for()
+    troubled.click("#stop")
+    assert troubled.inner_text("#status") == "Stopped."
+    assert troubled.evaluate("explanations.length") == 0
 
 
 @pytest.mark.parametrize("look", LOOKS)

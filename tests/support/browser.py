@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
 AXE = ROOT / "examples" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"viewport": {"width": 1280, "height": 800}},
+    "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
+    "phone": {
+        "viewport": {"width": 360, "height": 740},
+        "has_touch": True,
+        "is_mobile": True,
+        "device_scale_factor": 2,
+    },
+}
+"""How pages are looked at: options of a new page."""
 # No sandbox, since continuous integration is root; nothing that Chromium would look up by itself.
 SWITCHES = [
     "--no-sandbox", "--disable-background-networking", "--disable-component-update",
@@ -71,6 +82,26 @@ def chromium(driver: Playwright, *switches: str) -> Generator[Browser]:
         yield browser
     finally:
         browser.close()
+
+
+@contextlib.contextmanager
+def watched(browser: Browser, address: str, query: str = "") -> Generator[Page]:
+    """The page with its model open; it loads nothing from elsewhere, and nothing goes wrong."""
+    page = browser.new_page(viewport={"width": 1280, "height": 860})
+    troubles: list[str] = []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
+    page.on(
+        "request",
+        lambda request: (
+            request.url.startswith((address, "blob:", "data:")) or troubles.append(request.url)
+        ),
+    )
+    page.add_init_script(LISTEN)
+    open_page(page, f"{address}{query}")
+    yield page
+    page.close()
+    assert troubles == []
 
 
 def open_page(page: Page, address: str) -> None:

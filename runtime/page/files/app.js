@@ -53,7 +53,7 @@ export async function start(engine) {
     forget();
     busy("Loading the model …");
     try {
-      model = await engine.open(name, (part) => busy(`Loading the model: ${Math.round(100 * part)} %`));
+      model = await engine.open(name, (part) => busy(part < 1 ? `Loading the model: ${Math.round(100 * part)} %` : "Preparing the model …"));
     } catch (error) {
       say("");
       document.body.dataset.state = model ? "ready" : "failed";

@@ -4,6 +4,7 @@ import { TARGETS } from "./boxes.js";
 import { choice } from "./choices.js";
 import { Combobox } from "./combobox.js";
 import { element, make } from "./dom.js";
+import { percentOf } from "./words.js";
 
 const PREDICTED = { id: null, label: "The predicted class" };
 
@@ -86,7 +87,7 @@ export class Controls {
     const missing = shown && !predictions.some((one) => one.class === shown.class);
     return [...predictions, ...(missing ? [shown] : [])].map((one) => {
       const share = one.probability;
-      const text = share === undefined || share === null ? (one.score ?? 0).toFixed(3) : `${(100 * share).toFixed(1)} %`;
+      const text = share === undefined || share === null ? (one.score ?? 0).toFixed(3) : percentOf(share);
       const pressed = one.class === shown?.class;
       return choice({ label: one.label ?? `${one.class}`, share: share ?? 0, text, pressed }, () => this.change({ class: one.class }));
     });

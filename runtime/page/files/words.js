@@ -31,10 +31,16 @@ function nothingFound({ best }) {
   return `No box in this image${candidate}`;
 }
 
-/** The method and the layer. */
-export function howOf({ method, layer }, { methods }) {
+/** The class's probability, the method and the layer. */
+export function howOf({ method, layer, probability }, { methods }) {
   const title = methods.find(({ id }) => id === method)?.title ?? method;
-  return [title, layer].filter(Boolean).join(" · ");
+  const share = Number.isFinite(probability) ? percentOf(probability) : "";
+  return [title, layer, share].filter(Boolean).join(" · ");
+}
+
+/** A probability, in percent. */
+export function percentOf(probability) {
+  return `${(100 * probability).toFixed(1)} %`;
 }
 
 /** What both ends of the scale mean. */
