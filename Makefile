@@ -27,6 +27,7 @@ help:
 	@echo "make detectors  maps of published detectors, measured and drawn (downloads 40 MB once)"
 	@echo "make migration  maps of six other packages, compared (makes two environments of 3 GB once)"
 	@echo "make engines  artifacts of many families in OpenVINO, WebAssembly, WebGPU (an hour, resumable)"
+	@echo "make serve-bench  load tests of graftcam serve on this machine (half an hour, resumable)"
 	@echo "make bench  times and memory against plain inference and peers (half an hour, resumable)"
 	@echo "Each sets up what it needs, and says what it downloads. PyTorch is the one for the CPU where"
 	@echo "download.pytorch.org answers; with CUDA: make demo TORCH_INDEX=pypi"
@@ -127,6 +128,9 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.run
+
+serve-bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.serve
 
 zoo: $(VENV)/.zoo
 	$(BIN)/python -m benchmarks.zoo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from .refusals import GONE, RETRY, RefusedError
 from .settings import Limits
 
+_SIZE = re.compile(r"[0-9]{1,20}")
 _FIELDS = 200  # of a form
 _FIELD_BYTES = 1 << 16
 _RAW = ("image/", "application/octet-stream")
@@ -81,7 +83,7 @@ async def read_body(request: Request, limits: Limits, account: Account) -> bytes
             full (429), or the client hung up.
     """
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limits.bytes:
+    if _SIZE.fullmatch(declared) and int(declared) > limits.bytes:
         _too_large(limits)
     parts: list[bytes] = []
     size = 0

@@ -104,7 +104,8 @@ def serve(
     try:
         server.run([listener])
     finally:
-        service.close()
+        if not server.force_exit:
+            service.close()
     if server.failure is not None:
         raise server.failure
 
@@ -135,9 +136,18 @@ class _Server(uvicorn.Server):
         self._opening: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept connections, and open the models meanwhile."""
+        """Accept connections, and open the models meanwhile.
+
+        Of an inherited socket connections are accepted when the models are open: until then the
+        predecessor accepts them, or the system holds them.
+        """
+        if self._inherited:
+            await self._open()
+            if self.failure is not None:
+                return
         await super().startup(sockets)
-        self._opening = asyncio.create_task(self._open())
+        if not self._inherited:
+            self._opening = asyncio.create_task(self._open())
 
     async def _open(self) -> None:
         try:

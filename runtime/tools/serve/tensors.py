@@ -6,6 +6,7 @@ https://github.com/kserve/open-inference-protocol; the binary extension is Trito
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -31,6 +32,7 @@ _OF_ORT = {
                                        "int32", "int64")},
 }  # fmt: skip
 _AXES = 16
+_SIZE = re.compile(r"[0-9]{1,18}")
 LENGTH = "Inference-Header-Content-Length"
 
 
@@ -68,7 +70,7 @@ def read_inference(body: bytes, length: str | None) -> Inference:
     """
     size = len(body)
     if length is not None:
-        if not length.isdigit() or int(length) > len(body):
+        if not _SIZE.fullmatch(length) or int(length) > len(body):
             raise RefusedError(
                 400, f"{LENGTH}: {length[:40]} is no size within the body's {len(body)}"
             )

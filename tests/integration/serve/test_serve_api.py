@@ -10,9 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 from graftcam.runtime import Explainer
-from starlette.testclient import TestClient
 from support.artifacts import LABELS, SCENE, write_artifact, write_segmenter, write_two_layers
 from support.served import explain, picture, served
 from support.small_detector import export_detector, write_scene
@@ -44,9 +44,7 @@ def pixels(text: str) -> np.ndarray:
     return cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_UNCHANGED)
 
 
-def test_an_answer_is_what_the_explainer_gives(
-    client: TestClient, models: dict[str, Path]
-) -> None:
+def test_an_answer_is_what_the_explainer_gives(client: TestClient, models: dict[str, Path]) -> None:
     found = explain(client, **{"class": ["red", "2"]}).json()
     truth = Explainer(models["patches"], "cpu").explain(SCENE, ["red", 2])
     assert [one["label"] for one in found["explanations"]] == ["red", "blue"]
@@ -87,12 +85,8 @@ def test_drawings_come_if_they_are_asked_for(client: TestClient, models: dict[st
     heatmap = pixels(entry["heatmap"])
     assert heatmap.shape == SCENE.shape[:2]
     np.testing.assert_allclose(heatmap, truth.heatmap(0) * 255, atol=0.5 + 1e-4)
-    np.testing.assert_array_equal(
-        pixels(entry["overlay"])[:, :, ::-1], truth.draw(style="contour")
-    )
-    np.testing.assert_array_equal(
-        pixels(found["panel"])[:, :, ::-1], truth.panel(style="contour")
-    )
+    np.testing.assert_array_equal(pixels(entry["overlay"])[:, :, ::-1], truth.draw(style="contour"))
+    np.testing.assert_array_equal(pixels(found["panel"])[:, :, ::-1], truth.panel(style="contour"))
 
 
 def test_the_grey_of_a_signed_map_without_evidence_is_128(

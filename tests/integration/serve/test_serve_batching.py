@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import RunError
@@ -21,7 +22,6 @@ from graftcam.runtime.tools.serve.batching import Batches, Job
 from graftcam.runtime.tools.serve.model import DroppedError, ServedModel
 from graftcam.runtime.tools.serve.service import Shares
 from graftcam.runtime.tools.serve.settings import Limits
-from starlette.testclient import TestClient
 from support.artifacts import SCENE, write_artifact, write_two_layers
 from support.exports import exported_digits
 from support.served import explain, served
@@ -257,7 +257,9 @@ def test_a_method_of_many_runs_stops_when_nobody_waits(artifact: Path) -> None:
 def test_bodies_share_the_memory(artifact: Path) -> None:
     with served(Limits(memory=1000), patches=artifact) as client:
         refused = client.post(
-            "/api/models/patches/explain", content=bytes(2000), headers={"Content-Type": "image/png"}
+            "/api/models/patches/explain",
+            content=bytes(2000),
+            headers={"Content-Type": "image/png"},
         )
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
         assert client.service.memory._used == 0

@@ -11,9 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 from graftcam.runtime.tools.serve.settings import Limits
-from starlette.testclient import TestClient
 from support.artifacts import write_artifact
 from support.paths import DATA
 from support.served import explain, picture, served
