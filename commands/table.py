@@ -25,6 +25,8 @@ SUMMARIES = {
     "optimize": "Save the artifact MODEL in ONNX Runtime's optimised form, which loads faster.",
     "package": "Write the artifact MODEL and its configuration in the layout that a server loads.",
     "prompts": "Write a bank of prompts: their embeddings by TEXT_ENCODER, an ONNX file.",
+    "report": "Join the verifications of a release's models in one page: which of them may ship, "
+              "and why.",
     "shrink": "Write a copy of ARTIFACT with its forward part in int8 or float16; gradients stay "
               "float32.",
     "sign": "Sign ARTIFACT with its heads and weights, in the OpenSSF model signing format.",
