@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, SupportsIndex
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, SupportsIndex
 
 from ..boxes.detections import Detection, Detections
 from ..detector import TARGETS
@@ -78,6 +78,12 @@ class BoxExplanation(Explanation):
         """Draw one map with its box."""
         drawn = super().draw_map(position, height, look)
         return framed(drawn, self.view, self.explained[position], self.whys[position])
+
+    def only(self, positions: Sequence[int]) -> Self:
+        """Return the explanation of some of its maps; all boxes stay numbered on the image."""
+        each = ("explained", "whys", "shares")
+        chosen: Any = {name: [getattr(self, name)[at] for at in positions] for name in each}
+        return replace(super().only(positions), **chosen)
 
     def sheet(self, height: int | None, look: Look) -> Sheet:
         """Arrange the image with its numbered boxes, each box's map, and each class's.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any, Self, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ STATES: dict[render.Status, str] = {
 
 
 @dataclass(frozen=True, eq=False)
-class ExplanationData:
+class ExplanationData(ABC):
     """One example, the model's output for it, and a map for each explained class.
 
     Attributes:
@@ -111,6 +112,21 @@ class ExplanationData:
         """Return one class's map over the input, float32 [H, W]; see `heatmaps`."""
         return self.view.project(render.normalise(self.maps[position], self.signed))
 
+    @abstractmethod
+    def sheet(self, height: int | None, look: render.Look) -> render.Sheet:
+        """Arrange the input and each class's drawing side by side."""
+
+    def only(self, positions: Sequence[int]) -> Self:
+        """Return the explanation of some of its classes."""
+        each = ("classes", "labels", "status")
+        return replace(
+            self,
+            scores=self.scores[list(positions)],
+            maps=self.maps[list(positions)],
+            measures={name: values[list(positions)] for name, values in self.measures.items()},
+            **{name: [getattr(self, name)[at] for at in positions] for name in each},
+        )
+
     def draw_input(self, height: int | None = None) -> Pixels:
         """Draw the input without a map, at a height in pixels; None: its own."""
         return self.view.plain(height)
@@ -127,6 +143,14 @@ class ExplanationData:
         if self.status[position] != "ok":
             return self.view.mark(self.status[position], height)
         return self.view.draw(Drawing(self.shown(position, look), colours, look, height))
+
+    def draw_frames(self, position: int, height: int | None, look: render.Look) -> Iterator[Pixels]:
+        """Draw a map as the frames of an animation: of a clip each image, else a single one."""
+        if not self.view.frames or self.status[position] != "ok":
+            yield self.draw_map(position, height, look)
+            return
+        drawing = Drawing(self.shown(position, look), self.palette(look), look, height)
+        yield from self.view.draw_frames(drawing)
 
     def bar(self, look: render.Look, position: int | None = None) -> render.Bar | None:
         """Return the colour bar of one class's map, or of all; None if no map has colours."""

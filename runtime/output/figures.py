@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Unpack
 
 from ..errors import RenderError
 from ..inputs.image_files import Pixels
+from ..writing import protected, replace_file
 from .bars import bars_of
-from .class_map import ClassMap, class_maps
 from .explanation_data import ExplanationData
-from .render import Look, LookOptions, Sheet, Tile, draw_sheet
+from .printed import PRINTED, WIDTH, print_sheet
+from .render import Look, LookOptions, Sheet, Tile, draw_sheet, write_image
 
 _WIDEST = 1600  # of a row of images, in pixels
 _MOST = 6  # images in a row
@@ -42,13 +44,42 @@ def figure(
     return draw_sheet(sheet_of(found, height, Look(**look)))
 
 
+def save_figure(
+    found: Sequence[ExplanationData],
+    path: str | Path,
+    width: float = WIDTH,
+    **look: Unpack[LookOptions],
+) -> Path:
+    """Write explanations of one image together, as `figure` draws them.
+
+    Args:
+        found: As for `figure`.
+        path: The file. SVG and PDF are made for print: text and ticks are vectors, images have 300
+            dots an inch. Other suffixes are those of images.
+        width: Of an SVG or PDF, in inches; 3.3 suits a column of a journal, 7 a page.
+        look: As for `Explanation.draw`.
+
+    Raises:
+        RenderError: As `figure`, the file cannot be written, matplotlib is missing, or the width
+            is out of range.
+    """
+    path, chosen = Path(path), Look(**look)
+    with protected([source for one in found for source in one.sources]):
+        if path.suffix.lower() not in PRINTED:
+            return write_image(path, draw_sheet(sheet_of(found, None, chosen)))
+        page = print_sheet(
+            lambda height: sheet_of(found, height, chosen), path.suffix.lower(), width
+        )
+        return replace_file(path, page, RenderError)
+
+
 def sheet_of(found: Sequence[ExplanationData], height: int | None, look: Look) -> Sheet:
     """Arrange explanations of one image as `figure` draws them; each name stands once."""
     if not found or any(one.view.shape != found[0].view.shape for one in found):
         raise RenderError("a figure needs one or more explanations of one image")
     first, longest = found[0], max(len(one.classes) for one in found)
     own_row = first.view.own_row
-    names = _names(found)
+    names = names_of(found)
     several = len(set(names)) > 1
     grid = several and longest > 1 and not own_row
     # One class by several methods: the class stands at the image.
@@ -57,22 +88,22 @@ def sheet_of(found: Sequence[ExplanationData], height: int | None, look: Look) -
     image, empty = first.draw_input(tall), Tile(None)
     note = first.layer if several else f"{first.method}, {first.layer}"
     if lone:
-        note = f"{first.labels[0]}, {_confidence(class_maps(first)[0])}; {note}"
+        note = f"{first.labels[0]}, {confidence(first, 0)}; {note}"
     bars = bars_of(found, look)
     strengths = bool(bars) and look.scale == "own" and _drawable(found) > 1
     tiles = [Tile(image, first.name, note)]
     for number, (name, one) in enumerate(zip(names, found, strict=True)):
         if grid and number:
             tiles.append(empty)
-        for position, shown in enumerate(class_maps(one)):
-            most = f"most evidence {one.full(look, position):.2g}" if strengths else ""
-            most = most if shown.status == "ok" else ""
-            title, notes = shown.label, [_confidence(shown), most]
+        for position, label in enumerate(one.labels):
+            most = f"up to {one.full(look, position):.2g}" if strengths else ""
+            most = most if one.status[position] == "ok" else ""
+            title, notes = label, [confidence(one, position), most]
             above = first.labels[position : position + 1]
-            if lone or (grid and number and above == [shown.label]):
+            if lone or (grid and number and above == [label]):
                 title, notes = ("" if grid else name), [most]
             elif several and not grid:
-                title, notes = name, [shown.label, *notes]
+                title, notes = name, [label, *notes]
             drawn = one.draw_map(position, tall, look)
             tiles.append(Tile(drawn, title, ", ".join(filter(None, notes))))
         tiles += [empty] * (longest - len(one.classes) if grid else 0)
@@ -93,15 +124,22 @@ def _height(image: Pixels) -> int:
     return max(1, min(_HEIGHT, height * _WIDEST_IMAGE // width))
 
 
-def _names(found: Sequence[ExplanationData]) -> list[str]:
+def names_of(found: Sequence[ExplanationData]) -> list[str]:
     """Return names that distinguish the explanations: their methods, their layers, or both."""
     columns = [[one.method for one in found], [one.layer for one in found]]
     different = [column for column in columns if len(set(column)) > 1] or columns[:1]
     return [", ".join(parts) for parts in zip(*different, strict=True)]
 
 
-def _confidence(found: ClassMap) -> str:
+def caption_of(found: ExplanationData, position: int, name: str = "") -> str:
+    """Return a line about one class's map: what is drawn, the class and its probability."""
+    words = [name or found.method, found.labels[position], confidence(found, position)]
+    return ", ".join(words)
+
+
+def confidence(found: ExplanationData, position: int) -> str:
     """Return a class's probability, or its score, as text."""
-    if found.probability is None:
-        return f"score {found.score:.3g}"
-    return f"p = {found.probability:.3f}"
+    probability = found.probability(position)
+    if probability is None:
+        return f"score {found.scores[position]:.3g}"
+    return f"p = {probability:.3f}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from ...inputs.image_files import Pixels
@@ -17,7 +16,7 @@ from .text import GREY, ascii_of, text_width, write
 SIZE = 8.5  # height of a capital, in pixels
 _LEADING = 14  # from one line of a label to the next
 _WIDE, _TICK, _GAP = 14, 4, 14
-_SMALLEST = 96  # pixels of a drawing beside which a bar can be read
+_SMALLEST = 96  # height of a bar that can be read, in pixels
 
 
 @dataclass(frozen=True)
@@ -83,12 +82,15 @@ def draw_bar(bar: Bar, height: int) -> Pixels:
 
 
 def beside(image: Pixels, bar: Bar | None) -> Pixels:
-    """Return an image with a colour bar to its right, on white; images that are too low alone."""
-    if bar is None or image.shape[0] < _SMALLEST:
+    """Return an image with a colour bar to its right, on white."""
+    if bar is None:
         return image
-    drawn = draw_bar(bar, image.shape[0] - 2 * round(SIZE))
-    gap = np.full((len(image), _GAP, 3), 255, np.uint8)
-    return np.asarray(cv2.hconcat([image, gap, drawn]), np.uint8)
+    height, width = max(len(image), _SMALLEST), image.shape[1]
+    drawn = draw_bar(bar, height - 2 * round(SIZE))
+    canvas = np.full((height, width + _GAP + drawn.shape[1], 3), 255, np.uint8)
+    canvas[: len(image), :width] = image
+    canvas[:, width + _GAP :] = drawn
+    return canvas
 
 
 def _placed(

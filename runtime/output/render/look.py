@@ -76,9 +76,8 @@ class Look:
             raise RenderError(
                 f"percentile={self.percentile} is out of range; give more than 0, up to 100"
             )
-        if not isinstance(self.dilation, int):
-            raise RenderError(f"dilation={self.dilation} is no whole number; give cells of the map")
-        if isinstance(self.dilation, bool) or not 0 <= self.dilation <= WIDEST_DILATION:
+        if self.dilation not in range(WIDEST_DILATION + 1):
             raise RenderError(
-                f"dilation={self.dilation} is out of range; give 0 to {WIDEST_DILATION} cells"
+                f"dilation={self.dilation} is out of range; give a whole number of cells, 0 to "
+                f"{WIDEST_DILATION}"
             )
