@@ -26,9 +26,9 @@ SUMMARIES = {
     "package": "Write the artifact MODEL and its configuration in the layout that a server loads.",
     "page": "Write a page that explains images with MODEL in the browser, as static files.",
     "prompts": "Write a bank of prompts: their embeddings by TEXT_ENCODER, an ONNX file.",
-    "serve": "Serve artifacts over HTTP: a page for people, an API for programs.",
     "report": "Join the verifications of a release's models in one page: which of them may ship, "
               "and why.",
+    "serve": "Serve artifacts over HTTP: a page for people, an API for programs.",
     "shrink": "Write a copy of ARTIFACT with its forward part in int8 or float16; gradients stay "
               "float32.",
     "sign": "Sign ARTIFACT with its heads and weights, in the OpenSSF model signing format.",

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from graftcam.demo.bundled import FOLDER
+from graftcam.exporter.arguments import EXTRAS
 from graftcam.runtime import Explainer, Explanation
 from graftcam.runtime.inputs.preprocess import place
 from graftcam.runtime.methods.table import METHODS
@@ -23,6 +24,8 @@ from support.browser import LISTEN, SOFTWARE_GPU, chromium, nth_explanation, ope
 from support.exports import export_segmenter, make
 from support.nets import Tiny
 from support.small_detector import export_detector, write_scene
+from support.three_heads import LABELS as HEADS
+from support.three_heads import PREPROCESS, export_heads
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Playwright
@@ -94,8 +97,7 @@ def test_what_the_page_knows_of_methods_is_in_the_runtimes_table() -> None:
     artifact, heatmap = (
         (FILES / name).read_text("utf-8") for name in ("artifact.js", "heatmap.js")
     )
-    bakeable = ("gradcam", "gradcam++", "hirescam", "layercam", "xgradcam", "cam")
-    signed = [name for name in bakeable if METHODS[name].is_signed({})]
+    signed = [name for name in EXTRAS if name in METHODS and METHODS[name].is_signed({})]
     assert f"const SIGNED = {json.dumps(signed)};" in artifact
     of_pixels = " ".join(name for name, method in METHODS.items() if method.of_pixels)
     assert f'"{of_pixels}"' in heatmap
@@ -208,6 +210,59 @@ def test_a_detectors_boxes_are_drawn_and_a_click_explains_one(page: Page, tmp_pa
     nth_explanation(page, 4)
     assert page.inner_text(".caption").startswith("No box in this image; the best candidate is")
     assert page.locator(".boxes .box").count() == 0
+
+
+def test_methods_and_layers_that_the_artifact_holds_are_offered(page: Page, tmp_path: Path) -> None:
+    artifact = tmp_path / "layers.onnx"
+    options = {"preprocess": preprocess(input="", resize=[30], size=[24, 24]), "profile": "web"}
+    extras = ["fullgrad", "layercam", "fuse-mean"]
+    make(Tiny(), artifact, (24, 24), layers=["relu1", "relu2"], extras=extras, **options)
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.random.default_rng(3).integers(0, 256, (41, 63, 3), np.uint8))
+    open_model(page, artifact)
+    page.set_input_files("#image", photo)
+    nth_explanation(page, 1)
+    layers = page.locator("#layer option").all_inner_texts()
+    assert layers == ["relu1", "relu2", "all layers, mean", "the whole network"]
+    methods = page.locator("#method option")
+    assert methods.all_inner_texts() == ["Grad-CAM", "LayerCAM"]
+    explainer = Explainer(artifact, "cpu")
+    page.select_option("#layer", "relu2")
+    assert_same(nth_explanation(page, 2), explainer.explain(photo, layer="relu2"))
+    page.select_option("#method", "layercam")
+    found = explainer.explain(photo, layer="relu2", method="layercam")
+    assert_same(nth_explanation(page, 3), found)
+    page.select_option("#layer", "all layers, mean")
+    fused = {"layer": ["relu1", "relu2"], "fuse": "mean", "method": "layercam"}
+    assert_same(nth_explanation(page, 4), explainer.explain(photo, **fused))
+    assert not methods.first.is_visible()  # there is one only
+    page.select_option("#layer", "the whole network")
+    assert_same(nth_explanation(page, 5), explainer.explain(photo, method="fullgrad"))
+    signed = tmp_path / "signed.onnx"
+    make(Tiny(), signed, (24, 24), layers="relu2", extras="cam", **options)
+    open_model(page, signed)
+    nth_explanation(page, 6)
+    page.select_option("#method", "cam")
+    assert_same(nth_explanation(page, 7), Explainer(signed, "cpu").explain(photo, method="cam"))
+    assert page.inner_text(".caption").startswith("Evidence for and against")
+
+
+def test_each_output_has_its_own_classes(page: Page, tmp_path: Path) -> None:
+    artifact = tmp_path / "heads.onnx"
+    export_heads(artifact, labels=HEADS, preprocess=PREPROCESS, profile="web")
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.random.default_rng(3).integers(0, 256, (41, 63, 3), np.uint8))
+    open_model(page, artifact)
+    page.set_input_files("#image", photo)
+    explainer = Explainer(artifact, "cpu")
+    assert_same(nth_explanation(page, 1), explainer.explain(photo))
+    page.select_option("#output", "age")
+    assert_same(nth_explanation(page, 2), explainer.explain(photo, output="age"))
+    page.fill("#class", "anc")
+    page.press("#class", "Enter")
+    assert_same(nth_explanation(page, 3), explainer.explain(photo, "ancient", output="age"))
+    page.select_option("#output", "smile")  # a single logit without names
+    assert_same(nth_explanation(page, 4), explainer.explain(photo, output="smile"))
 
 
 def test_geometry_is_the_runtimes(page: Page) -> None:

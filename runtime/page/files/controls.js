@@ -58,7 +58,7 @@ export class Controls {
     for (const name of ["output", "layer", "method", "why"]) {
       if (ask[name]) element[name].value = ask[name];
     }
-    const first = methods.find((method) => method.default) ?? known[0];
+    const first = known.find((method) => method.default) ?? known[0];
     if (!ask.method && first) element.method.value = first.id;
     element.why.value = ask.why ?? "class";
     element.conf.value = ask.conf ?? 0.25;
