@@ -32,7 +32,7 @@ from .options import FILE, to_option
         help="Folder of the package onnxruntime-web. Default: node_modules/onnxruntime-web in this "
              "folder or one above.")  # fmt: skip
 @option("--fetch", is_flag=True,
-        help="Fetch onnxruntime-web by npm, 40 MB, where it is not installed.")  # fmt: skip
+        help="Fetch onnxruntime-web by npm, without installing it.")  # fmt: skip
 def page(
     models: tuple[str, ...], folder: Path, weights: str | None,
     shapes: dict[str, list[int | None]], labels: str | None, images: tuple[Path, ...],
