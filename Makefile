@@ -15,7 +15,7 @@ help:
 	@echo "make demo   set up, export an ImageNet model, verify it, explain photographs -> out/demo"
 	@echo "make test   set up and run the tests"
 	@echo "make test-runtime  set up an environment without PyTorch and onnx, and test the runtime in it"
-	@echo "make browser  the demo as a web page, out/browser (needs npm)"
+	@echo "make browser  the demo as a web page, out/browser; and what the page's tests need (needs npm)"
 	@echo "make cpp    the examples in C++, out/cpp (needs g++ and ONNX Runtime's headers)"
 	@echo "make rust   the example in Rust, out/rust (needs rustc, bindgen and the same headers)"
 	@echo "make docs   the documentation as a site, out/site; runs its notebooks"
@@ -28,6 +28,7 @@ help:
 	@echo "make detectors  maps of published detectors, measured and drawn (downloads 40 MB once)"
 	@echo "make migration  maps of six other packages, compared (makes two environments of 3 GB once)"
 	@echo "make engines  artifacts of many families in OpenVINO, WebAssembly, WebGPU (an hour, resumable)"
+	@echo "make serve-bench  load tests of graftcam serve on this machine (half an hour, resumable)"
 	@echo "make bench  times and memory against plain inference and peers (half an hour, resumable)"
 	@echo "Each sets up what it needs, and says what it downloads. PyTorch is the one for the CPU where"
 	@echo "download.pytorch.org answers; with CUDA: make demo TORCH_INDEX=pypi"
@@ -131,6 +132,9 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.run
+
+serve-bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.serve
 
 zoo: $(VENV)/.zoo
 	$(BIN)/python -m benchmarks.zoo

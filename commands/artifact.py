@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from click import option
 
@@ -36,7 +36,7 @@ _EXTRAS = {
 }  # fmt: skip
 _LOOKED_AT = 8  # images that are read before an export, which takes longer
 
-model_options = group(
+model_source_options = group(
     option("--weights", type=TextOrFile(), metavar="FILE|NAME",
            help="torchvision:NAME, timm:NAME: a state dict, or published weights by name, such as "
                 "IMAGENET1K_V1. Default: those that the package recommends, fetched once."),
@@ -46,6 +46,9 @@ model_options = group(
     option("--labels", type=TextOrFile(), metavar="FILE",
            help="A model that is no artifact yet: class names, as for `graftcam export`. Default: "
                 "those of its weights."),
+)  # fmt: skip
+model_options = group(
+    model_source_options,
     option("--preprocess", metavar="WORDS",
            help="Training transform, if the artifact stores none or a wrong one: imagenet, torch, "
                 "tf, caffe, unit or raw, with crop, squash or letterbox, bgr, grey and a filter; "
@@ -66,6 +69,7 @@ class Wanted:
         methods: Ids of methods, which decide the extras.
         linear: Whether the score is an inner product with weights of the user.
         texts: Whether images are to be compared with texts.
+        profile: The platform that will run it; see `export`.
     """
 
     weights: str | None = None
@@ -76,6 +80,7 @@ class Wanted:
     methods: Sequence[str] = ()
     linear: bool = False
     texts: bool = False
+    profile: Literal["default", "web"] = "default"
 
     @property
     def extras(self) -> list[str]:
@@ -95,6 +100,7 @@ class Wanted:
             "weights": [self.weights], "shape": [*map(_shape, (self.shapes or {}).items())],
             "labels": [self.labels], "layer": self.layers, "output": [self.output],
             "extra": self.extras, "score": ["linear" if self.linear else None],
+            "profile": [None if self.profile == "default" else self.profile],
         }  # fmt: skip
         words = [f"--{name} {one}" for name, values in given.items() for one in values if one]
         return " ".join([source, *words])
@@ -226,10 +232,11 @@ def _settings(wanted: Wanted) -> dict[str, Any]:
         for name in ("weights", "labels")
         if (value := getattr(wanted, name)) and Path(value).is_file()
     }
+    platform = {} if wanted.profile == "default" else {"profile": wanted.profile}
     return {
         "weights": wanted.weights, "shapes": wanted.shapes, "labels": wanted.labels,
         "layers": list(wanted.layers), "output": wanted.output, "extras": wanted.extras,
-        "linear": wanted.linear, **files,
+        "linear": wanted.linear, **files, **platform,
     }  # fmt: skip
 
 
@@ -260,7 +267,7 @@ def _exported(cache: Cache, key: str, source: str, stem: str, wanted: Wanted) ->
         report = export(
             loaded.model, path, loaded.inputs, layers=list(wanted.layers) or None, score=score,
             labels=labels, preprocess=loaded.preprocess, extras=wanted.extras, name=loaded.name,
-            shapes=loaded.shapes, progress=progress,
+            shapes=loaded.shapes, profile=wanted.profile, progress=progress,
         )  # fmt: skip
         reports.append(report)
         return path

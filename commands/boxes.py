@@ -156,7 +156,7 @@ def explain_detector(
                 if method is not None:
                     own["method"] = method
                 found = explainer.explain_boxes(example, **own)
-                saved = write_boxes(found, destination, **drawing.look)
+                saved = write_boxes(found, destination, **drawing.made, **drawing.look)
                 rows.append(
                     {**found.to_dict(), "image": str(path), "files": [str(one) for one in saved]}
                 )
@@ -180,9 +180,9 @@ def _destination(target: Path | None, name: str, method: str | None, drawing: Dr
 
 def _is_picture(target: Path | None) -> bool:
     """Whether a target names one picture, not a folder."""
-    from ..runtime.output.box_files import IMAGES
+    from ..runtime.output.box_files import PICTURES
 
-    return target is not None and target.suffix.lower() in IMAGES and not target.is_dir()
+    return target is not None and target.suffix.lower() in PICTURES and not target.is_dir()
 
 
 def _endings() -> Iterator[str]:

@@ -24,7 +24,11 @@ SUMMARIES = {
            "why.",
     "optimize": "Save the artifact MODEL in ONNX Runtime's optimised form, which loads faster.",
     "package": "Write the artifact MODEL and its configuration in the layout that a server loads.",
+    "page": "Write a page that explains images with MODEL in the browser, as static files.",
     "prompts": "Write a bank of prompts: their embeddings by TEXT_ENCODER, an ONNX file.",
+    "report": "Join the verifications of a release's models in one page: which of them may ship, "
+              "and why.",
+    "serve": "Serve artifacts over HTTP: a page for people, an API for programs.",
     "shrink": "Write a copy of ARTIFACT with its forward part in int8 or float16; gradients stay "
               "float32.",
     "sign": "Sign ARTIFACT with its heads and weights, in the OpenSSF model signing format.",

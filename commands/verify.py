@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -18,6 +19,7 @@ from .options import FILE, engine_option, max_pixels_option, source_options
     "graftcam verify my.onnx --against plain.onnx --images images --json verdict.json",
     "graftcam verify my.onnx --against my.models:build --all",
     "graftcam verify my.onnx --engine openvino",
+    "graftcam verify my.onnx --junit junit.xml",
     "graftcam verify my.onnx --signature my.onnx.sig --public-key key.pub",
     "graftcam verify my.onnx --attest verdict.json --key key.pem",
 )
@@ -39,12 +41,18 @@ from .options import FILE, engine_option, max_pixels_option, source_options
               help="Make every check. Default: stop at the first that fails.")  # fmt: skip
 @click.option("--json", "file", type=Destination(), metavar="FILE",
               help="Write the report to this file; - prints it instead of the text.")  # fmt: skip
+@click.option(
+    "--junit",
+    type=Destination(),
+    metavar="FILE",
+    help="Write JUnit XML for CI systems; of several artifacts: `graftcam report`.",
+)
 @custody_options
 def verify(
     artifact: Path, against: str | None, weights: str | None,
     shapes: dict[str, list[int | None]], trust: bool, labels: tuple[str, ...], images: Path | None,
     engine: str | None, max_pixels: int, seconds: float | None, everything: bool,
-    file: Path | None,
+    file: Path | None, junit: Path | None,
     signature: Path | None, public_key: Path | None, chain: tuple[Path, ...],
     attest: Path | None, key: Path | None,
 ) -> None:  # fmt: skip
@@ -65,7 +73,17 @@ def verify(
         raise click.UsageError("--weights and --shape describe a source; name it with --against")
     signer = checked_key(signature, public_key, chain, attest, key)
     if signature is not None:
-        compared = (against, labels, images, engine, seconds is not None, everything, file, attest)
+        compared = (
+            against,
+            labels,
+            images,
+            engine,
+            seconds is not None,
+            everything,
+            file,
+            junit,
+            attest,
+        )
         alone = not any(compared)
         check_signature(artifact, signature, public_key, chain, alone=alone)
         if alone:
@@ -73,6 +91,8 @@ def verify(
     need_exporter(artifact, against)
     from ..exporter.errors import UnprovenError, WriteError, errors_of_model
     from ..exporter.release import input_shapes, scored_outputs, verify_artifact
+    from ..exporter.report.junit import junit as junit_of
+    from ..exporter.report.record import Record
     from ..exporter.source.labels import labels_of_files
     from ..exporter.source.named import is_file, load_source
     from ..exporter.verify.verdict.report import describe_verdict, to_json
@@ -96,6 +116,9 @@ def verify(
     report = to_json(artifact, spec, against, verdict)
     if file is not None and str(file) != STDOUT:
         replace_file(file, report.encode(), WriteError)
+    if junit is not None:
+        record = Record.of(json.loads(report))
+        replace_file(junit, junit_of([record]), WriteError)
     if attest is not None:
         write_attestation(artifact, attest, report, signer)
     if str(file) == STDOUT:

@@ -34,7 +34,7 @@ ORDER = {
         "reading", "checks", "records", "attention", "detector", "settings", "spec", "drafts",
         "writing", "cache", "inorder", "protobuf", "onnx_file", "custody", "session", "inputs",
         "boxes", "methods",
-        "output", "explain", "visualize", "explainer", "tools", "__init__",
+        "output", "explain", "visualize", "explainer", "page", "tools", "__init__",
     ),
 }  # fmt: skip
 TITLES = {

@@ -23,16 +23,18 @@ if TYPE_CHECKING:
     from .inputs.bank import Bank, make_bank
     from .inputs.text_encoder import TextEncoder
     from .methods.table import METHODS
+    from .output.animation import Animation, animate
     from .output.box_explanation import BoxExplanation
     from .output.class_map import ClassMap
     from .output.concepts import Concepts
     from .output.explanation import Explanation
-    from .output.figures import figure
+    from .output.figures import figure, save_figure
     from .spec import Spec
     from .tools.evaluate.evaluate import Evaluation, evaluate
 
 __all__ = [
     "METHODS",
+    "Animation",
     "Bank",
     "BoxExplanation",
     "ClassMap",
@@ -47,12 +49,15 @@ __all__ = [
     "Request",
     "Spec",
     "TextEncoder",
+    "animate",
     "evaluate",
     "figure",
     "make_bank",
+    "save_figure",
 ]
 
 _HOMES = {
+    "Animation": ".output.animation",
     "Bank": ".inputs.bank",
     "BoxExplanation": ".output.box_explanation",
     "ClassMap": ".output.class_map",
@@ -68,9 +73,11 @@ _HOMES = {
     "Request": ".explain.request",
     "Spec": ".spec",
     "TextEncoder": ".inputs.text_encoder",
+    "animate": ".output.animation",
     "evaluate": ".tools.evaluate.evaluate",
     "figure": ".output.figures",
     "make_bank": ".inputs.bank",
+    "save_figure": ".output.figures",
 }
 
 

@@ -48,7 +48,11 @@ def explain_examples(plan: Plan, examples: Sequence[Example]) -> list[list[Expla
         regions.append(cut(region, plan.box, size, plan.session.max_pixels))
     most = plan.session.inputs[plan.reader.main].shape[0] or MAX_BATCH
     parts = parts_of(examples, most)
-    return [row for part in parts for row in _explain_batch(plan, examples[part], regions[part])]
+    return [
+        row
+        for part in parts
+        for row in _explain_batch(plan.part(part), examples[part], regions[part])
+    ]
 
 
 def _explain_batch(

@@ -43,7 +43,8 @@ class Plan:
         heads: Heads of its layers.
         reader: Reads the examples.
         placing: Finds the input that maps lie over.
-        selection: The value of the artifact's selector: class ids or ranks, [1, K], or weights.
+        selection: The value of the artifact's selector: class ids or ranks, [1, K], or weights;
+            of joined plans [N, K].
         methods: The options of each method, by its id.
         layers: The target layers whose maps are fused; usually one.
         fuse: How the maps of several layers become one.
@@ -78,6 +79,12 @@ class Plan:
     boxes: BoxRequest | None = None
     files: Sequence[Path] = ()
     prompts: Prompts | None = None
+
+    def part(self, rows: slice) -> Plan:
+        """Return the plan for some of its examples."""
+        if len(self.selection) < 2:
+            return self
+        return replace(self, selection=self.selection[rows])
 
     def run(self, feeds: Tensors) -> list[MethodOutput]:
         """Run each method on a batch of images and return their outputs, in the methods' order.
@@ -156,6 +163,19 @@ class Plan:
                 for name in formula_outputs(self.session.spec, layer, method, options)
             )
         )
+
+
+def join(plans: Sequence[Plan]) -> Plan:
+    """Return one plan for an example of each of several plans, which differ in their classes only.
+
+    Args:
+        plans: Plans for K classes each, of one artifact and otherwise equal; those of detectors
+            are all the same.
+    """
+    first = plans[0]
+    if len(plans) == 1 or first.boxes is not None:
+        return first
+    return replace(first, selection=np.concatenate([plan.selection for plan in plans]))
 
 
 def make_plan(

@@ -71,7 +71,12 @@ def _explain_all(plan: Plan, examples: Sequence[Example]) -> list[Explanation | 
     except OF_ONE_EXAMPLE as error:
         if len(examples) == 1:
             return [failure_of(examples[0].source, error)]
-    return [found for one in examples for found in _explain_all(plan, [one])]
+    alone = (plan.part(slice(row, row + 1)) for row in range(len(examples)))
+    return [
+        found
+        for own, one in zip(alone, examples, strict=True)
+        for found in _explain_all(own, [one])
+    ]
 
 
 def stream(

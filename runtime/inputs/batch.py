@@ -28,7 +28,8 @@ def make_batch(
         session: The artifact.
         main: The input that the examples, and regions, are about.
         examples: Examples of one `Example.kind`.
-        selection: The value of the artifact's selector: class ids or ranks, [1, K], or weights.
+        selection: The value of the artifact's selector: class ids or ranks, [N or 1, K], or
+            weights.
         regions: One for each example; None: all positions.
 
     Returns:
@@ -41,6 +42,8 @@ def make_batch(
         SessionError: ONNX Runtime failed.
     """
     lacking = (session.inputs[main].shape[0] or len(examples)) - len(examples)
+    if len(selection) > 1:
+        selection = np.concatenate([selection, *[selection[-1:]] * lacking])
     feeds: Tensors = {session.spec.selector: selection}
     for name in examples[0].values:
         if name in examples[0].shared:

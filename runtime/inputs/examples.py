@@ -46,6 +46,11 @@ class Example:
             for name, value in self.values.items()
         )
 
+    def prepared(self) -> Example:
+        """Return the same example with its rows computed, so that a run only stacks them."""
+        values = {name: value.prepared() for name, value in self.values.items()}
+        return replace(self, values=values)
+
 
 Given: TypeAlias = Image | Inputs | Example
 """What callers pass for one explanation; see `ExampleReader.read`."""

@@ -21,6 +21,9 @@ from .values import Tensor
 SUFFIXES = (".npy", ".npz", ".wav", ".nii", ".nii.gz")
 """Endings of the files that are tensors, not images."""
 
+NPY = b"\x93NUMPY"
+"""What the bytes of a ``.npy`` file begin with."""
+
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE  # WAVE's format tags
 
 
@@ -92,6 +95,22 @@ def _entries(file: str, entry: str | None) -> Tensor | dict[str, Tensor]:
     if not found:
         raise InputError(f"{file} is empty; write arrays with numpy.savez")
     return next(iter(found.values())) if len(found) == 1 else found
+
+
+def decode_array(data: bytes, name: str) -> NDArray[Any]:
+    """Return the array that the bytes of a ``.npy`` file hold.
+
+    Args:
+        data: The bytes, which may be fewer than their header says.
+        name: What to call them in error messages.
+
+    Raises:
+        InputError: They are no array of numbers.
+    """
+    try:
+        return _array(data)
+    except Exception as error:  # what a header makes numpy and its parser raise
+        raise InputError(f"{name} is no array of numbers: {first_line(error)}") from error
 
 
 def _array(data: bytes) -> NDArray[Any]:

@@ -42,6 +42,25 @@ class Photo:
         """Return the model's input, without the batch axis."""
         return prepare(self.transform, self.pixels)
 
+    def prepared(self) -> Photo:
+        """Return the same photograph with its row, which is not computed again."""
+        return PreparedPhoto(self.pixels, self.transform, self.row())
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedPhoto(Photo):
+    """A photograph whose row is computed already, by another thread than the model's.
+
+    Attributes:
+        ready: The row.
+    """
+
+    ready: NDArray[Any]
+
+    def row(self) -> NDArray[Any]:
+        """Return the row."""
+        return self.ready
+
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
@@ -75,6 +94,10 @@ class Tensor:
     def row(self) -> NDArray[Any]:
         """Return the row itself."""
         return self.values
+
+    def prepared(self) -> Tensor:
+        """Return the tensor, which is a row already."""
+        return self
 
 
 Value: TypeAlias = Photo | Tensor

@@ -21,6 +21,8 @@ Need: TypeAlias = Literal[
     "deconvnet_gradients", "fullgrad", "head", "images", "attention",
 ]  # fmt: skip
 
+_OF_PIXELS = frozenset({"input_gradients", "guided_gradients", "deconvnet_gradients"})
+
 
 @dataclass(frozen=True)
 class Method:
@@ -60,6 +62,11 @@ class Method:
     def is_formula(self) -> bool:
         """Whether it needs only activations and gradients."""
         return {"activations", "gradients"}.issuperset(self.needs)
+
+    @property
+    def of_pixels(self) -> bool:
+        """Whether its maps have a value for each value of the input, of which few are large."""
+        return not _OF_PIXELS.isdisjoint(self.needs)
 
     def is_signed(self, options: Mapping[str, Any]) -> bool:
         """Whether its maps are signed with these options: they also are without a ReLU."""

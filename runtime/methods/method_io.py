@@ -23,8 +23,8 @@ class MethodInput:
 
     Attributes:
         session: The artifact.
-        feeds: All its inputs by name: the images, [N, ...], the classes, [1, K] (or the weights,
-            [1, K, *output]; see `Spec.selector`), and the region if there is one.
+        feeds: All its inputs by name: the images, [N, ...], the classes, [N or 1, K] (or the
+            weights, [1, K, *output]; see `Spec.selector`), and the region if there is one.
         input: Name of the input that takes the images.
         layer: The target layer.
         progress: Methods with many session runs call it with the number of finished runs and of

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, SupportsIndex, Unpack
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, SupportsIndex
 
 from ..boxes.detections import Detection, Detections
 from ..detector import TARGETS
@@ -13,7 +13,7 @@ from .box_figure import box_sheet, framed, numbered
 from .class_map import ClassMap, class_map
 from .explanation import Explanation
 from .explanation_data import finite
-from .render import LookOptions
+from .render import Look, Sheet
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,13 +74,19 @@ class BoxExplanation(Explanation):
         """Draw the image with its numbered boxes."""
         return numbered(self.view, self.detections, height)
 
-    def draw_class(self, position: int, height: int | None, look: LookOptions) -> Pixels:
-        """Draw one map with its box; see `Explanation.draw`."""
-        drawn = super().draw_class(position, height, look)
+    def draw_map(self, position: int, height: int | None, look: Look) -> Pixels:
+        """Draw one map with its box."""
+        drawn = super().draw_map(position, height, look)
         return framed(drawn, self.view, self.explained[position], self.whys[position])
 
-    def panel(self, height: int | None = None, **look: Unpack[LookOptions]) -> Pixels:
-        """Draw the image with its numbered boxes, each box's map, and each class's.
+    def only(self, positions: Sequence[int]) -> Self:
+        """Return the explanation of some of its maps; all boxes stay numbered on the image."""
+        each = ("explained", "whys", "shares")
+        chosen: Any = {name: [getattr(self, name)[at] for at in positions] for name in each}
+        return replace(super().only(positions), **chosen)
+
+    def sheet(self, height: int | None, look: Look) -> Sheet:
+        """Arrange the image with its numbered boxes, each box's map, and each class's.
 
         A class's panel is the maximum of its boxes' maps, each divided by its own maximum; it is
         left out for a class with one box.

@@ -1,19 +1,19 @@
-"""`box_sheet` draws a detector's boxes on the image, and a panel for each box and each class."""
+"""`box_sheet` arranges the image with its boxes, and a panel for each box and each class."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ..boxes.detections import Detection, Detections
 from ..detector import TARGETS
 from ..inputs.image_files import Pixels
-from . import render
+from .bars import bars_of
 from .explanation_data import ExplanationData
-from .render import Bar, Look, LookOptions, palette, panel
+from .render import Look, Sheet, Tile
 from .render.boxes import Label, class_colour, draw_boxes, outline
-from .render.styles import LEVELS
 from .views import Drawing, PhotoView, PlaneView, View
 
 _HEIGHT = 320  # of a panel, in pixels
@@ -53,8 +53,8 @@ def box_sheet(
     whys: Sequence[str],
     shares: Sequence[float | None],
     height: int | None,
-    look: LookOptions,
-) -> Pixels:
+    look: Look,
+) -> Sheet:
     """Set the image with its boxes, a panel for each map and one for each class in rows.
 
     Args:
@@ -67,20 +67,19 @@ def box_sheet(
         look: How maps are drawn.
     """
     tall = height or _height(data.view)
-    tiles = [(numbered(data.view, detections, tall), data.name, _heading(data, detections))]
+    tiles = [Tile(numbered(data.view, detections, tall), data.name, _heading(data, detections))]
     for position, (box, why) in enumerate(zip(explained, whys, strict=True)):
         title = f"{box.number} {box.name} {box.probability}"
         if why != TARGETS[0]:
             title = f"{box.number} {box.name}: {why}"
         share = shares[position]
         note = "" if share is None else f"{share:.0%} of the map in the box"
-        tiles.append((data.draw_class(position, tall, look), title, note))
-    tiles += _classes(data, explained, whys, tall, Look(**look))
-    widest = max(image.shape[1] for image, _, _ in tiles)
+        tiles.append(Tile(data.draw_map(position, tall, look), title, note))
+    tiles += _classes(data, explained, whys, tall, look)
+    widest = max(tile.image.shape[1] for tile in tiles if tile.image is not None)
     columns = min(_MOST, max(1, _WIDEST // widest), len(tiles))
     columns = -(-len(tiles) // -(-len(tiles) // columns))  # rows of about equal length
-    images, titles, notes = zip(*tiles, strict=True)
-    return panel(images, titles, tall, notes, columns, _bars(data, Look(**look)))
+    return Sheet(tiles, tall, columns, bars_of([data], look))
 
 
 def _height(view: View) -> int:
@@ -112,36 +111,23 @@ def _classes(
     whys: Sequence[str],
     tall: int,
     look: Look,
-) -> list[tuple[Pixels, str, str]]:
+) -> list[Tile]:
     """Draw the maximum of the normalised maps of each class that has several boxes."""
     positions: dict[int, list[int]] = {}
     for position, (box, why) in enumerate(zip(explained, whys, strict=True)):
         if why == TARGETS[0] and data.status[position] == "ok":
             positions.setdefault(box.class_id, []).append(position)
-    tiles: list[tuple[Pixels, str, str]] = []
+    tiles: list[Tile] = []
     for class_id, own in positions.items():
         if len(own) < 2:
             continue
-        maps = np.stack([render.normalise(data.maps[position], data.signed) for position in own])
+        maps = np.stack([data.shown(position, replace(look, scale="own")) for position in own])
         strongest = np.abs(maps).argmax(axis=0)
         values = np.take_along_axis(maps, strongest[None], axis=0)[0]
-        colours = palette(look.colormap, data.signed)
-        drawn = data.view.draw(Drawing(values, colours, look, tall))
+        drawn = data.view.draw(Drawing(values, data.palette(look), look, tall))
         for position in own:
             corners = _corners(drawn, data.view, explained[position])
             if corners is not None:
                 outline(drawn, corners, class_colour(class_id))
-        tiles.append((drawn, explained[own[0]].name, f"maximum of {len(own)} boxes"))
+        tiles.append(Tile(drawn, explained[own[0]].name, f"maximum of {len(own)} boxes"))
     return tiles
-
-
-def _bars(data: ExplanationData, look: Look) -> list[Bar]:
-    if look.style == "mask" or "ok" not in data.status:
-        return []
-    ticks = [(1.0, "max")]
-    if look.style == "contour":
-        ticks = [(level, f"{level:.0%}") for level in LEVELS]
-    elif look.scale == "shared":
-        ticks = [(1.0, f"{data.peak:.2g}")]
-    negative = [(-value, f"-{text}") for value, text in ticks] if data.signed else []
-    return [Bar(palette(look.colormap, data.signed), ((0.0, "0"), *ticks, *negative))]

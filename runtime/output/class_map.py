@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ..inputs.image_files import Pixels
 from .explanation_data import ExplanationData
+from .printed import WIDTH
 from .render import Heatmap, LookOptions, Status
-from .save import save
+from .save import Made, save
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +53,14 @@ class ClassMap:
         target: str | Path,
         suffix: str = ".png",
         name: str | None = None,
+        width: float = WIDTH,
+        fps: float | None = None,
         **look: Unpack[LookOptions],
     ) -> Path:
         """Write this class alone and return the file's path; see `Explanation.save`."""
-        return save(self._data, target, [self._position], suffix, name, look)[0]
+        return save(
+            self._data, target, [self._position], suffix, name, look, made=Made(width, fps)
+        )[0]
 
 
 def class_map(data: ExplanationData, position: int) -> ClassMap:

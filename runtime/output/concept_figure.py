@@ -16,7 +16,7 @@ from .render.palettes import Palette
 from .views import Drawing, View
 
 _COLUMNS = 4
-_OPACITY = 0.75  # where a concept is strongest
+_OPACITY = 0.85  # where a concept is strongest
 
 
 def concept_sheet(
@@ -59,7 +59,7 @@ def _coloured(plain: Pixels, view: View, maps: NDArray[np.float32]) -> Pixels:
     strengths = laid.at(laid.seen).clip(0, 1)
     strongest = strengths.argmax(axis=-1)
     colours = np.array([class_colour(number) for number in range(len(maps))], np.float32)
-    share = _OPACITY * np.sqrt(strengths.max(axis=-1))[..., None]
+    share = _OPACITY * strengths.max(axis=-1)[..., None]
     drawn = plain.copy()
     part = drawn[laid.seen]
     drawn[laid.seen] = np.rint(part + share * (colours[strongest] - part)).astype(np.uint8)

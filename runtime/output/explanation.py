@@ -11,10 +11,11 @@ from ..errors import ClassError
 from ..inputs.image_files import Pixels
 from .class_map import ClassMap, class_map, class_maps
 from .explanation_data import ExplanationData
-from .figures import figure
+from .figures import sheet_of
 from .notebook import html_of
-from .render import LookOptions, encode_image
-from .save import save
+from .printed import WIDTH
+from .render import Look, LookOptions, Sheet, draw_sheet, encode_image
+from .save import Made, save
 from .show import show
 
 
@@ -68,8 +69,9 @@ class Explanation(ExplanationData):
         Args:
             which: The class, as for ``explanation[which]``.
             height: Height in pixels to draw at; None: the image's own.
-            look: ``style``: overlay, heatmap, contour or mask; ``alpha``; ``colormap``; ``scale``:
-                own or shared. See `graftcam.runtime.output.render.Look`.
+            look: ``style``: overlay, heatmap, contour or mask; ``alpha``; ``opacity``: evidence or
+                even; ``colormap``; ``scale``: own or shared; ``percentile``; ``dilation``; ``bar``.
+                See `graftcam.runtime.output.render.Look`.
 
         Raises:
             ClassError: The explanation has no such class.
@@ -79,7 +81,11 @@ class Explanation(ExplanationData):
 
     def panel(self, height: int | None = None, **look: Unpack[LookOptions]) -> Pixels:
         """Draw the image and each class's map side by side; see `graftcam.runtime.figure`."""
-        return figure([self], height, **look)
+        return draw_sheet(self.sheet(height, Look(**look)))
+
+    def sheet(self, height: int | None, look: Look) -> Sheet:
+        """Arrange what `panel` draws."""
+        return sheet_of([self], height, look)
 
     def show(self, height: int | None = None, **look: Unpack[LookOptions]) -> None:
         """Show the panel below a notebook's cell, else in the platform's image viewer.
@@ -95,13 +101,17 @@ class Explanation(ExplanationData):
         which: SupportsIndex | str | None = None,
         suffix: str = ".png",
         name: str | None = None,
+        width: float = WIDTH,
+        fps: float | None = None,
         **look: Unpack[LookOptions],
     ) -> list[Path]:
         """Write the explanation and return the files' paths; each is complete or does not exist.
 
         Images (``.png``, ``.jpg``) are one for each class, ``.npy`` contains the raw maps, float32
-        [K, h, w], ``.json`` the result of `to_dict` with raw maps, and ``.html`` a page of all
-        classes, on which text stays text.
+        [K, h, w], ``.json`` the result of `to_dict` with raw maps, ``.html`` a page of all
+        classes, on which text stays text, ``.svg`` and ``.pdf`` the panel as a figure for print
+        (which needs matplotlib, ``graftcam[figures]``), and ``.gif`` and ``.mp4`` an animation
+        with a frame for each class, or of a clip for each of its images.
 
         Args:
             target: A file (``out.png``; several classes become ``out-<class>.png``), or a folder
@@ -109,6 +119,8 @@ class Explanation(ExplanationData):
             which: The class, as for `draw`; None: all of them.
             suffix: Suffix of the files in a folder.
             name: Name of the files in a folder; None: the image's name.
+            width: Of a figure for print, in inches.
+            fps: Frames a second of an animation; None: see `graftcam.runtime.animate`.
             look: As for `draw`.
 
         Raises:
@@ -116,7 +128,7 @@ class Explanation(ExplanationData):
             RenderError: A file cannot be written, its suffix is unknown, or as `draw`.
         """
         positions = range(len(self)) if which is None else [self.position(which)]
-        return save(self, target, positions, suffix, name, look)
+        return save(self, target, positions, suffix, name, look, made=Made(width, fps))
 
     def _repr_png_(self) -> bytes:
         """Return the PNG that a notebook shows if it cannot show HTML."""

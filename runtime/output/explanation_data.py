@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any, Self, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,13 @@ from numpy.typing import NDArray
 from ..errors import ClassError, PositionError
 from ..inputs.image_files import Pixels
 from ..inputs.preprocess import Placement
+from ..methods.table import METHODS
 from . import render
 from .answer import Answer
 from .views import Drawing, View
+
+_FEW_LARGE = 99
+"""The percentile with full colour of maps that have few large values among many small ones."""
 
 STATES: dict[render.Status, str] = {
     "ok": "",
@@ -31,7 +36,7 @@ STATES: dict[render.Status, str] = {
 
 
 @dataclass(frozen=True, eq=False)
-class ExplanationData:
+class ExplanationData(ABC):
     """One example, the model's output for it, and a map for each explained class.
 
     Attributes:
@@ -107,6 +112,21 @@ class ExplanationData:
         """Return one class's map over the input, float32 [H, W]; see `heatmaps`."""
         return self.view.project(render.normalise(self.maps[position], self.signed))
 
+    @abstractmethod
+    def sheet(self, height: int | None, look: render.Look) -> render.Sheet:
+        """Arrange the input and each class's drawing side by side."""
+
+    def only(self, positions: Sequence[int]) -> Self:
+        """Return the explanation of some of its classes."""
+        each = ("classes", "labels", "status")
+        return replace(
+            self,
+            scores=self.scores[list(positions)],
+            maps=self.maps[list(positions)],
+            measures={name: values[list(positions)] for name, values in self.measures.items()},
+            **{name: [getattr(self, name)[at] for at in positions] for name in each},
+        )
+
     def draw_input(self, height: int | None = None) -> Pixels:
         """Draw the input without a map, at a height in pixels; None: its own."""
         return self.view.plain(height)
@@ -114,17 +134,68 @@ class ExplanationData:
     def draw_class(self, position: int, height: int | None, look: render.LookOptions) -> Pixels:
         """Draw the map of the class at ``position``; see `Explanation.draw`."""
         chosen = render.Look(**look)
-        colours = render.palette(chosen.colormap, self.signed)
+        drawn = self.draw_map(position, height, chosen)
+        return render.beside(drawn, self.bar(chosen, position)) if chosen.bar else drawn
+
+    def draw_map(self, position: int, height: int | None, look: render.Look) -> Pixels:
+        """Draw a map without a colour bar."""
+        colours = self.palette(look)  # an unknown colour map is refused for every map
         if self.status[position] != "ok":
             return self.view.mark(self.status[position], height)
-        scale = self.peak if chosen.scale == "shared" else None
-        heatmap = render.normalise(self.maps[position], self.signed, scale)
-        return self.view.draw(Drawing(heatmap, colours, chosen, height))
+        return self.view.draw(Drawing(self.shown(position, look), colours, look, height))
+
+    def draw_frames(self, position: int, height: int | None, look: render.Look) -> Iterator[Pixels]:
+        """Draw a map as the frames of an animation: of a clip each image, else a single one."""
+        if not self.view.frames or self.status[position] != "ok":
+            yield self.draw_map(position, height, look)
+            return
+        drawing = Drawing(self.shown(position, look), self.palette(look), look, height)
+        yield from self.view.draw_frames(drawing)
+
+    def bar(self, look: render.Look, position: int | None = None) -> render.Bar | None:
+        """Return the colour bar of one class's map, or of all; None if no map has colours."""
+        drawn = [at for at, status in enumerate(self.status) if status == "ok"]
+        if not (drawn if position is None else position in drawn):
+            return None
+        lone = drawn[0] if len(drawn) == 1 else position
+        full = self.full(look, None if look.scale == "shared" else lone)
+        known = look.scale == "shared" or lone is not None
+        return render.scale_bar(
+            self.palette(look), look, self.signed, full if known else None, self.percentile(look)
+        )
+
+    def palette(self, look: render.Look) -> render.Palette:
+        """Return the colours that the maps are drawn in."""
+        return render.palette(look.colormap, self.signed, self.view.white)
+
+    def shown(self, position: int, look: render.Look) -> render.Heatmap:
+        """Return one class's map [*cells] as it is drawn: scaled, cut off and dilated."""
+        full = self.full(look) if look.scale == "shared" else self.full(look, position)
+        values = render.normalise(self.maps[position], self.signed, full or None)
+        return render.dilated(values, look.dilation)
+
+    def full(self, look: render.Look, position: int | None = None) -> float:
+        """Return the raw value that gets full colour; 0 if no map can be drawn.
+
+        Args:
+            look: Says which percentile of a map it is.
+            position: The class; None: the largest of all.
+        """
+        maps = self.maps if position is None else self.maps[position : position + 1]
+        percentile = self.percentile(look)
+        return max((render.peak(raw, self.signed, percentile) for raw in maps), default=0.0)
 
     @property
     def peak(self) -> float:
         """The largest value (signed: magnitude) of all maps; 0 if no map is ok."""
-        return max((render.peak(raw, self.signed) for raw in self.maps), default=0.0)
+        return self.full(render.Look(percentile=100))
+
+    def percentile(self, look: render.Look) -> float:
+        """Return the percentile of a map's evidence that gets full colour."""
+        if look.percentile is not None:
+            return look.percentile
+        method = METHODS.get(self.method)
+        return _FEW_LARGE if method is not None and method.of_pixels else 100
 
     def position(self, which: SupportsIndex | str) -> int:
         """Return the index of a class in ``classes``.

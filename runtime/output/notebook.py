@@ -10,7 +10,7 @@ from html import escape
 from ..inputs.image_files import Pixels
 from ..plain_text import plain
 from .explanation_data import STATES, ExplanationData
-from .render import Look, LookOptions, encode_image, palette
+from .render import Look, LookOptions, encode_image
 from .views import TextView, View
 
 _HEIGHT = 224  # height of an image on the page, in CSS pixels
@@ -47,8 +47,8 @@ def html_of(
         note = f"{score}{share} {STATES[data.status[position]].strip()}".strip()
         if isinstance(view, TextView):
             chosen = Look(**(look or {}))
-            colours = palette(chosen.colormap, data.signed)
-            shown = view.html(data.heatmap(position), colours, chosen.alpha)
+            values = view.project(data.shown(position, chosen))
+            shown = view.html(values, data.palette(chosen), chosen)
         else:
             shown = _image(data.draw_class(position, height, look or {}), view, label)
         figures.append(_figure(shown, label, note))

@@ -14,7 +14,7 @@ from .attention_text import describe_attention
 from .class_map import class_maps
 from .detector_text import describe_detector
 from .explanation_data import STATES, ExplanationData
-from .render import palette
+from .render import Look
 from .views import TextView
 
 
@@ -172,7 +172,7 @@ def describe_explanation(
         if isinstance(data.view, TextView) and found.status == "ok":
             values = data.heatmap(position)
             if colour:
-                lines.append(data.view.coloured(values, palette(signed=data.signed), alpha=0.7))
+                lines.append(data.view.coloured(values, data.palette(Look()), Look()))
             else:
                 lines.append(data.view.numbered(values))
     others = [one.describe() for name, one in data.answers.items() if name != data.output_name]

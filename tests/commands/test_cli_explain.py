@@ -198,6 +198,16 @@ def test_a_folder_takes_the_same_looks_by_one_method(folder: Path, tmp_path: Pat
         (["--style", "mask", "--colormap", "jet"], 2, "--style mask draws no colours"),
         (["--format", "npy", "--scale", "shared"], 2, "which --scale does not change"),
         (["--format", "json", "--style", "mask"], 2, "which --style does not change"),
+        (["--format", "npy", "--dilation", "1"], 2, "which --dilation does not change"),
+        (["--style", "mask", "--opacity", "even"], 2, "--style mask has none; leave it out"),
+        (["--style", "mask", "--bar"], 2, "--style mask draws no colours; leave --bar out"),
+        (["--percentile", "0"], 2, "0.0 is not in the range 0<x<=100"),
+        (["--dilation", "65"], 2, "65 is not in the range 0<=x<=64"),
+        (["--width", "3"], 2, "--width is for --format svg and pdf, not png"),
+        (["--fps", "3"], 2, "--fps is for --format gif and mp4, not png"),
+        (["--format", "gif", "--bar"], 2, "--format gif has no colour bars"),
+        (["--format", "mp4", "--panel"], 2, "use png, jpg, svg or pdf"),
+        (["--format", "avi"], 2, "'avi' is not one of"),
     ],
 )
 def test_refusals_write_nothing(
@@ -206,3 +216,28 @@ def test_refusals_write_nothing(
     given = [folder / "model.onnx", folder / "scene.png", "-o", tmp_path, *arguments]
     assert message in fail("explain", *given, code=code)
     assert names(tmp_path) == []
+
+
+def test_a_figure_for_print_or_an_animation_holds_all_methods(folder: Path, tmp_path: Path) -> None:
+    given = [folder / "model.onnx", folder / "scene.png", folder / "scene.png", "--top", "2"]
+    methods = ["--method", "gradcam", "--method", "layercam"]
+    for suffix in ("svg", "gif"):
+        succeed("explain", *given, *methods, "--format", suffix, "-o", tmp_path / "out")
+        succeed("explain", *given[:2], *methods, "-o", tmp_path / f"one.{suffix}")
+    assert names(tmp_path / "out") == ["scene-2.gif", "scene-2.svg", "scene.gif", "scene.svg"]
+    assert names(tmp_path) == ["one.gif", "one.svg", "out"]
+    assert (tmp_path / "out/scene.svg").read_text("utf-8").count("<image") == 1 + 4 + 1
+    succeed("explain", *given[:2], "-o", tmp_path / "bar", "--bar", "--percentile", "90",
+            "--dilation", "1")  # fmt: skip
+    succeed("explain", *given[:2], "-o", tmp_path / "none")
+    wide, narrow = (read_rgb(next((tmp_path / one).iterdir())) for one in ("bar", "none"))
+    assert wide.shape[1] > narrow.shape[1] + 100
+
+
+def test_a_folder_takes_the_looks_and_formats(folder: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "a.png").write_bytes((folder / "scene.png").read_bytes())
+    succeed("explain", folder / "model.onnx", photos, "-o", tmp_path / "out", "--format", "gif",
+            "--fps", "2", "--opacity", "even", "--top", "2")  # fmt: skip
+    assert names(tmp_path / "out" / "overlays") == ["a.png.gif"]

@@ -162,7 +162,7 @@ def test_the_report_page_says_what_is_not_proven(plain: Path) -> None:
         export(plain, plain.with_name("a.onnx"), layers="layer", report=folder,
                verify=Verify(seconds=1e-3))  # fmt: skip
     page = (folder / "index.html").read_text("utf-8")
-    assert "NOT VERIFIED" in page
+    assert "? Not proven" in page
     assert "What is not proven" in page
     assert json.loads((folder / "report.json").read_text("utf-8"))["verdict"] == "unproven"
 

@@ -1,10 +1,9 @@
-"""The page of examples/browser in a real browser: what it shows is what the runtime computes."""
+"""The page in a real browser: what it shows is what the runtime computes."""
 
 from __future__ import annotations
 
 import base64
-import os
-from collections.abc import Generator
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,77 +11,33 @@ import cv2
 import numpy as np
 import pytest
 
-from examples.browser.build import ENGINE, build
 from graftcam.demo.bundled import FOLDER
+from graftcam.exporter.arguments import EXTRAS
 from graftcam.runtime import Explainer, Explanation
 from graftcam.runtime.inputs.preprocess import place
+from graftcam.runtime.methods.table import METHODS
 from graftcam.runtime.output.render import palette, project
-from support.artifacts import preprocess, write_artifact
-from support.browser import LISTEN, SOFTWARE_GPU, chromium, need, playwright, served
+from graftcam.runtime.output.render.maps import map_status, normalise, peak
+from graftcam.runtime.page import FILES
+from support.artifacts import preprocess
+from support.browser import LISTEN, SOFTWARE_GPU, chromium, nth_explanation, open_model, open_page
 from support.exports import export_segmenter, make
 from support.nets import Tiny
 from support.small_detector import export_detector, write_scene
+from support.three_heads import LABELS as HEADS
+from support.three_heads import PREPROCESS, export_heads
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Playwright
+    from playwright.sync_api import Page, Playwright
 
 DIGITS = FOLDER / "digits1.png"  # holds a zero, an eight and a seven
 # Another machine code adds in another order; the map's values are of the order of its maximum.
 CLOSE = 1e-5
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    need(ENGINE.is_dir(), "onnxruntime-web (npm ci --prefix examples/browser)")
-    folder = tmp_path_factory.mktemp("site")
-    build(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(site: Path) -> Generator[str]:
-    with served(site) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def driver() -> Generator[Playwright]:
-    with playwright() as driver:
-        yield driver
-
-
-@pytest.fixture(scope="module")
-def browser(driver: Playwright) -> Generator[Browser]:
-    with chromium(driver) as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Generator[Page]:
-    """The page on WASM, with the first bundled image explained; nothing may go wrong on it."""
-    page = browser.new_page(viewport={"width": 1100, "height": 900})
-    troubles: list[str] = []
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
-    page.on("request", lambda request: request.url.startswith((address, "blob:", "data:"))
-            or troubles.append(request.url))  # fmt: skip
-    page.add_init_script(LISTEN)
-    page.goto(f"{address}?backend=wasm")
-    nth_explanation(page, 1)
-    yield page
-    page.close()
-    assert troubles == []
-
-
-def nth_explanation(page: Page, count: int) -> dict[str, Any]:
-    """Wait for the page's ``count``-th explanation and return it."""
-    page.wait_for_function("count => explanations.length >= count", arg=count, timeout=180_000)
-    return page.evaluate("count => explanations[count - 1]", count)
-
-
 def assert_same(got: dict[str, Any], found: Explanation) -> None:
     """The page's explanation is the runtime's."""
-    assert (got["id"], got["label"]) == (found.classes[0], found.labels[0])
+    assert (got["class"], got["label"]) == (found.classes[0], found.labels[0])
     assert got["score"] == pytest.approx(found.scores[0], rel=CLOSE)
     raw = found.maps[0]
     assert tuple(got["grid"]) == raw.shape
@@ -93,51 +48,76 @@ def assert_same(got: dict[str, Any], found: Explanation) -> None:
 
 def drawn(page: Page, canvas: str) -> np.ndarray:
     """RGBA pixels of a canvas, as they were before the page scaled it."""
-    url = page.evaluate(f"document.getElementById('{canvas}').toDataURL()")
+    url = page.evaluate(f"document.querySelector('.{canvas}').toDataURL()")
     data = np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8)
     pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)
 
 
 def test_an_image_is_predicted_and_explained_as_by_the_runtime(
-    page: Page, site: Path, tmp_path: Path
+    page: Page, static_page: Path
 ) -> None:
     page.set_input_files("#image", DIGITS)
-    got = nth_explanation(page, 2)
-    found = Explainer(site / "model.onnx", "cpu").explain(DIGITS)
+    got = nth_explanation(page, 1)
+    found = Explainer(static_page / "models" / "digits.onnx", "cpu").explain(DIGITS)
     assert_same(got, found)
-    assert page.inner_text("#caption") == f"Evidence for “{found.labels[0]}”"
+    assert page.inner_text(".caption") == f"Evidence for “{found.labels[0]}”"
+    assert page.inner_text(".how").startswith("Grad-CAM · ")
     first = page.locator("#ranking button").first
     assert first.locator(".label").inner_text() == found.labels[0]
     assert first.get_attribute("aria-pressed") == "true"
-    assert "ms on WASM" in page.inner_text("#status")
+    assert "ms on WebAssembly" in page.inner_text("#status")
     np.testing.assert_array_equal(drawn(page, "photo")[..., :3], found.image)
     heat = drawn(page, "heat")
     # Eight bits of opacity: half a step off each way.
-    np.testing.assert_allclose(heat[..., 3] / 255, np.sqrt(found.heatmaps[0]), atol=0.6 / 255)
+    np.testing.assert_allclose(heat[..., 3] / 255, found.heatmaps[0], atol=0.6 / 255)
     # A canvas keeps colours multiplied by their opacity: few bits are left where that is small.
     strong = heat[..., 3] > 200
-    expected = palette().paint(found.heatmaps[0])
-    np.testing.assert_allclose(heat[strong, :3], expected[strong].astype(int), atol=4)
-    shot = Path(os.environ.get("GRAFTCAM_SCREENSHOT", tmp_path / "browser.png"))
-    page.screenshot(path=shot, full_page=True)
-    assert shot.stat().st_size > 10_000
+    expected = palette("inferno").paint(found.heatmaps[0])
+    np.testing.assert_allclose(heat[strong, :3], expected[strong].astype(int), atol=8)
 
 
-def test_any_class_can_be_picked_and_the_opacity_moved_by_keyboard(page: Page, site: Path) -> None:
-    explainer = Explainer(site / "model.onnx", "cpu")
-    page.locator("#examples button").nth(1).press("Enter")
-    nth_explanation(page, 2)
-    page.select_option("#class", label="eight")
-    assert_same(nth_explanation(page, 3), explainer.explain(DIGITS, "eight"))
-    page.locator("#ranking button", has_text="seven").press("Enter")
-    assert_same(nth_explanation(page, 4), explainer.explain(DIGITS, "seven"))
-    assert page.locator("#class option:checked").inner_text() == "seven"
-    page.locator("#opacity").press("End")
-    assert page.inner_text("#percent") == "100 %"
-    assert page.evaluate("getComputedStyle(heat).opacity") == "1"
-    page.locator("#opacity").press("Home")
-    assert page.evaluate("getComputedStyle(heat).opacity") == "0"
+def test_the_colours_are_the_runtimes(page: Page) -> None:
+    got = page.evaluate(
+        """async () => {
+            const { colour } = await import("/page/palette.js");
+            const values = Array.from({ length: 256 }, (_, i) => i);
+            return [
+                values.map((i) => colour(i / 255)),
+                values.slice(1).map((i) => colour((i - 128) / 127, true)),
+            ];
+        }"""
+    )
+    # Straight lines between 18 colours of inferno.
+    np.testing.assert_allclose(got[0], palette("inferno").colours, atol=5.5)
+    np.testing.assert_allclose(got[1], palette("diverging", signed=True).colours[1:], atol=0.6)
+
+
+def test_what_the_page_knows_of_methods_is_in_the_runtimes_table() -> None:
+    artifact, heatmap = (
+        (FILES / name).read_text("utf-8") for name in ("artifact.js", "heatmap.js")
+    )
+    signed = [name for name in EXTRAS if name in METHODS and METHODS[name].is_signed({})]
+    assert f"const SIGNED = {json.dumps(signed)};" in artifact
+    of_pixels = " ".join(name for name, method in METHODS.items() if method.of_pixels)
+    assert f'"{of_pixels}"' in heatmap
+
+
+@pytest.mark.parametrize(("method", "percentile"), [("saliency", 99), ("gradcam", 100)])
+def test_maps_are_scaled_as_by_the_runtime(page: Page, method: str, percentile: float) -> None:
+    raw = np.random.default_rng(0).standard_normal(40).astype(np.float32)
+    for signed in (False, True):
+        got = page.evaluate(
+            """async ([raw, signed, method]) => {
+                const { normalise } = await import("/page/heatmap.js");
+                const { values, status } = normalise(Float32Array.from(raw), signed, method);
+                return [[...values], status];
+            }""",
+            [raw.tolist(), signed, method],
+        )
+        scale = peak(raw, signed, percentile)
+        np.testing.assert_allclose(got[0], normalise(raw, signed, scale), atol=1e-6)
+        assert got[1] == map_status(raw, signed)
 
 
 def test_another_model_and_a_dropped_image_of_another_size(page: Page, tmp_path: Path) -> None:
@@ -146,8 +126,7 @@ def test_another_model_and_a_dropped_image_of_another_size(page: Page, tmp_path:
     photo = tmp_path / "photo.png"
     noise = np.random.default_rng(5).integers(0, 256, (33, 50, 3), np.uint8)
     cv2.imwrite(str(photo), cv2.resize(noise, (310, 205), interpolation=cv2.INTER_CUBIC))
-    page.set_input_files("#model", artifact)
-    nth_explanation(page, 2)
+    open_model(page, artifact)
     content = base64.b64encode(photo.read_bytes()).decode()
     page.evaluate(
         """content => {
@@ -160,10 +139,11 @@ def test_another_model_and_a_dropped_image_of_another_size(page: Page, tmp_path:
         content,
     )  # fmt: skip
     explainer = Explainer(artifact, "cpu")
-    assert_same(nth_explanation(page, 3), explainer.explain(photo))
-    page.select_option("#class", label="empty")
-    assert_same(nth_explanation(page, 4), explainer.explain(photo, "empty"))
-    assert page.inner_text("#caption").startswith("No evidence for “empty” in this image")
+    assert_same(nth_explanation(page, 1), explainer.explain(photo))
+    page.locator("#class").fill("empty")
+    page.locator("#class").press("Enter")
+    assert_same(nth_explanation(page, 2), explainer.explain(photo, "empty"))
+    assert page.inner_text(".caption").startswith("No evidence for “empty” in this image")
     assert drawn(page, "heat")[..., 3].max() == 0
 
 
@@ -174,12 +154,11 @@ def test_a_model_that_holds_its_preprocessing_is_fed_the_image_as_it_is(
     options = {"preprocess": preprocess(input="", resize=[30], size=[24, 24]), "profile": "web"}
     make(Tiny(), artifact, (24, 24), extras="embed_preprocess", **options)
     cv2.imwrite(str(photo), np.random.default_rng(3).integers(0, 256, (41, 63, 3), np.uint8))
-    page.set_input_files("#model", artifact)
-    nth_explanation(page, 2)
+    open_model(page, artifact)
     page.set_input_files("#image", photo)
     explainer = Explainer(artifact, "cpu")
     assert explainer.spec.preprocess.embedded
-    assert_same(nth_explanation(page, 3), explainer.explain(photo))
+    assert_same(nth_explanation(page, 1), explainer.explain(photo))
 
 
 def test_the_order_of_channels_and_the_padding_are_the_runtimes(page: Page, tmp_path: Path) -> None:
@@ -194,10 +173,9 @@ def test_the_order_of_channels_and_the_padding_are_the_runtimes(page: Page, tmp_
     )
     make(Tiny(), artifact, (24, 24), preprocess=record, profile="web")
     cv2.imwrite(str(photo), np.random.default_rng(3).integers(0, 256, (41, 63, 3), np.uint8))
-    page.set_input_files("#model", artifact)
-    nth_explanation(page, 2)
+    open_model(page, artifact)
     page.set_input_files("#image", photo)
-    assert_same(nth_explanation(page, 3), Explainer(artifact, "cpu").explain(photo))
+    assert_same(nth_explanation(page, 1), Explainer(artifact, "cpu").explain(photo))
 
 
 def test_a_detectors_boxes_are_drawn_and_a_click_explains_one(page: Page, tmp_path: Path) -> None:
@@ -208,31 +186,83 @@ def test_a_detectors_boxes_are_drawn_and_a_click_explains_one(page: Page, tmp_pa
         for name, shown in (("photo.png", squares), ("empty.png", ()))
     )
     explainer = Explainer(artifact, "cpu")
-    page.set_input_files("#model", artifact)
-    nth_explanation(page, 2)
+    open_model(page, artifact)
     page.set_input_files("#image", photo)
-    got = nth_explanation(page, 3)
+    got = nth_explanation(page, 1)
     found = explainer.explain_boxes(photo, boxes=[1, 2])
-    assert [box["index"] for box in got["boxes"]] == found.detections.indices.tolist()
+    assert [box["index"] for box in got["detections"]] == found.detections.indices.tolist()
     np.testing.assert_allclose(
         np.reshape(got["map"], found.maps[0].shape), found.maps[0], atol=CLOSE * found.maps[0].max()
     )
     above = """boxes => boxes.every(({ children: [, frame, number] }) =>
         +number.getAttribute("y") <= frame.y.baseVal.value)"""
-    assert page.locator("#boxes .box").evaluate_all(above)  # numbers hide no map
-    page.locator("#boxes .box", has_text="2").click()
-    got = nth_explanation(page, 4)
-    assert got["box"]["index"] == found.detections[1].index
+    assert page.locator(".boxes .box").evaluate_all(above)  # numbers hide no map
+    page.locator(".boxes .box", has_text="2").click()
+    got = nth_explanation(page, 2)
+    assert got["number"] == 2
     assert got["score"] == pytest.approx(found.scores[1], rel=CLOSE)
-    page.select_option("#why", label="the left edge")
-    got = nth_explanation(page, 5)
+    page.select_option("#why", label="Its left edge")
+    got = nth_explanation(page, 3)
     left = explainer.explain_boxes(photo, boxes=2, why="left")
     assert got["score"] == pytest.approx(left.scores[0], rel=CLOSE)
-    assert "the left edge of box 2" in page.inner_text("#caption")
+    assert "the left edge of box 2" in page.inner_text(".caption")
     page.set_input_files("#image", empty)
+    nth_explanation(page, 4)
+    assert page.inner_text(".caption").startswith("No box in this image; the best candidate is")
+    assert page.locator(".boxes .box").count() == 0
+
+
+def test_methods_and_layers_that_the_artifact_holds_are_offered(page: Page, tmp_path: Path) -> None:
+    artifact = tmp_path / "layers.onnx"
+    options = {"preprocess": preprocess(input="", resize=[30], size=[24, 24]), "profile": "web"}
+    extras = ["fullgrad", "layercam", "fuse-mean"]
+    make(Tiny(), artifact, (24, 24), layers=["relu1", "relu2"], extras=extras, **options)
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.random.default_rng(3).integers(0, 256, (41, 63, 3), np.uint8))
+    open_model(page, artifact)
+    page.set_input_files("#image", photo)
+    nth_explanation(page, 1)
+    layers = page.locator("#layer option").all_inner_texts()
+    assert layers == ["relu1", "relu2", "all layers, mean", "the whole network"]
+    methods = page.locator("#method option")
+    assert methods.all_inner_texts() == ["Grad-CAM", "LayerCAM"]
+    explainer = Explainer(artifact, "cpu")
+    page.select_option("#layer", "relu2")
+    assert_same(nth_explanation(page, 2), explainer.explain(photo, layer="relu2"))
+    page.select_option("#method", "layercam")
+    found = explainer.explain(photo, layer="relu2", method="layercam")
+    assert_same(nth_explanation(page, 3), found)
+    page.select_option("#layer", "all layers, mean")
+    fused = {"layer": ["relu1", "relu2"], "fuse": "mean", "method": "layercam"}
+    assert_same(nth_explanation(page, 4), explainer.explain(photo, **fused))
+    assert not methods.first.is_visible()  # there is one only
+    page.select_option("#layer", "the whole network")
+    assert_same(nth_explanation(page, 5), explainer.explain(photo, method="fullgrad"))
+    signed = tmp_path / "signed.onnx"
+    make(Tiny(), signed, (24, 24), layers="relu2", extras="cam", **options)
+    open_model(page, signed)
     nth_explanation(page, 6)
-    assert page.inner_text("#caption").startswith("No box in this image; the best candidate is")
-    assert page.locator("#boxes .box").count() == 0
+    page.select_option("#method", "cam")
+    assert_same(nth_explanation(page, 7), Explainer(signed, "cpu").explain(photo, method="cam"))
+    assert page.inner_text(".caption").startswith("Evidence for and against")
+
+
+def test_each_output_has_its_own_classes(page: Page, tmp_path: Path) -> None:
+    artifact = tmp_path / "heads.onnx"
+    export_heads(artifact, labels=HEADS, preprocess=PREPROCESS, profile="web")
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.random.default_rng(3).integers(0, 256, (41, 63, 3), np.uint8))
+    open_model(page, artifact)
+    page.set_input_files("#image", photo)
+    explainer = Explainer(artifact, "cpu")
+    assert_same(nth_explanation(page, 1), explainer.explain(photo))
+    page.select_option("#output", "age")
+    assert_same(nth_explanation(page, 2), explainer.explain(photo, output="age"))
+    page.fill("#class", "anc")
+    page.press("#class", "Enter")
+    assert_same(nth_explanation(page, 3), explainer.explain(photo, "ancient", output="age"))
+    page.select_option("#output", "smile")  # a single logit without names
+    assert_same(nth_explanation(page, 4), explainer.explain(photo, output="smile"))
 
 
 def test_geometry_is_the_runtimes(page: Page) -> None:
@@ -255,11 +285,13 @@ def test_geometry_is_the_runtimes(page: Page) -> None:
     grid = random.random((5, 4), np.float32)
     got = page.evaluate(
         """async ([cases, grid]) => {
-            const { place } = await import("./image.js");
-            const { project } = await import("./heatmap.js");
+            const { place, shownIn } = await import("/page/preprocess.js");
+            const { project } = await import("/page/heatmap.js");
             return cases.map(([transform, height, width]) => {
                 const placement = place(transform, height, width);
-                return [placement, [...project(Float32Array.from(grid), [5, 4], placement)]];
+                const map = Float32Array.from(grid);
+                const drawn = project(map, [5, 4], shownIn(placement), [height, width]);
+                return [placement, [...drawn]];
             });
         }""",
         [[(vars(transform), *shape) for transform, *shape in cases], grid.ravel().tolist()],
@@ -272,44 +304,13 @@ def test_geometry_is_the_runtimes(page: Page) -> None:
         )
 
 
-def test_unusable_files_are_reported_and_the_page_goes_on(page: Page, tmp_path: Path) -> None:
-    status = page.locator("#status.trouble")
-    optional = write_artifact(tmp_path / "optional.onnx")
-    newer = write_artifact(tmp_path / "newer.onnx", metadata='{"version": 99}')
-    plain = write_artifact(tmp_path / "plain.onnx", metadata="")
-    cut = tmp_path / "cut.onnx"
-    cut.write_bytes(optional.read_bytes()[:-100])
-    foreign = tmp_path / "foreign.png"
-    foreign.write_text("no image")
-    for box, file, message in (
-        ("#model", optional, "export with: --profile web"),
-        ("#model", newer, "follows graftcam spec 99"),
-        ("#model", plain, "has no graftcam metadata"),
-        ("#model", cut, "truncated"),
-        ("#image", foreign, "foreign.png is not an image"),
-    ):
-        page.set_input_files(box, file)
-        page.locator("#status", has_text=message).wait_for()
-        assert status.is_visible()
-    page.set_input_files("#image", DIGITS)
-    assert nth_explanation(page, 2)["label"] in ("zero", "eight", "seven")
-    assert not status.is_visible()
-
-
-def test_a_narrow_screen_needs_no_sideways_scrolling(browser: Browser, address: str) -> None:
-    page = browser.new_page(viewport={"width": 360, "height": 740})
-    page.goto(address)
-    page.wait_for_selector("#ranking button")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    page.close()
-
-
-def test_webgpu_gives_the_same_map(driver: Playwright, site: Path, address: str) -> None:
+def test_webgpu_gives_the_same_map(driver: Playwright, static_page: Path, address: str) -> None:
     with chromium(driver, *SOFTWARE_GPU) as browser:
         page = browser.new_page()
         page.add_init_script(LISTEN)
-        page.goto(f"{address}?backend=webgpu")
+        open_page(page, f"{address}?backend=webgpu")
+        page.set_input_files("#image", FOLDER / "digits0.png")
         got = nth_explanation(page, 1)
         assert "on WebGPU" in page.inner_text("#status")
-    found = Explainer(site / "model.onnx", "cpu").explain(FOLDER / "digits0.png")
+    found = Explainer(static_page / "models" / "digits.onnx", "cpu").explain(FOLDER / "digits0.png")
     assert_same(got, found)

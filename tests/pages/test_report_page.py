@@ -47,7 +47,8 @@ def test_the_page_and_its_json_hold_what_was_found(tmp_path: Path, image_folder:
     )  # fmt: skip
     assert sorted(p.name for p in (tmp_path / "report").iterdir()) == ["index.html", "report.json"]
     html = (tmp_path / "report" / "index.html").read_text()
-    assert "May ship: every check passed" in html
+    assert "✓ Yes" in html
+    assert "It predicts and explains as PyTorch does" in html
     assert NASTY not in html
     assert "&lt;script&gt;" in html
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", html)
@@ -73,6 +74,12 @@ def test_a_failed_verification_leaves_a_page_that_says_why_and_no_artifact(
     assert [p.name for p in tmp_path.iterdir()] == ["report"]
     html = (tmp_path / "report" / "index.html").read_text()
     assert "Why it may not ship" in html
+    assert "✕ No" in html
+    assert re.search(r"checks failed: gradients and heatmap\. It should hold that", html)
+    assert re.search(r"the difference is 0.01, [\d,]{5,} times the bound of", html)
+    # Red, and striped beyond the bound.
+    assert html.count('<div class="track bad">') == 2
+    assert html.count("<s style=") == 2
     data = json.loads((tmp_path / "report" / "report.json").read_text())
     jsonschema.validate(data, SCHEMA)
     assert data["verdict"] == "fail"
@@ -80,7 +87,7 @@ def test_a_failed_verification_leaves_a_page_that_says_why_and_no_artifact(
 
 def test_an_unverified_export_says_so(tmp_path: Path) -> None:
     export(seeded(Tiny()), tmp_path / "m.onnx", EXAMPLE, verify="off", report=tmp_path / "report")
-    assert "NOT VERIFIED" in (tmp_path / "report" / "index.html").read_text()
+    assert "? Not checked" in (tmp_path / "report" / "index.html").read_text()
     data = json.loads((tmp_path / "report" / "report.json").read_text())
     jsonschema.validate(data, SCHEMA)
     assert data["verdict"] == "skipped"
@@ -113,7 +120,7 @@ def test_each_of_several_outputs_is_shown(tmp_path: Path, image_folder: Path, ki
         assert f"<dt>Classes of {name}</dt>" in html
     assert "more images were checked" not in html
     # The two maps of a row are one map: differences are those of rounding.
-    shares = [float(one) for one in re.findall(r"difference, at most (\S+) of the maximum", html)]
+    shares = [float(one) for one in re.findall(r"difference: at most (\S+) of the maximum", html)]
     assert all(one < 1e-3 for one in shares)
 
 
@@ -177,10 +184,10 @@ def test_a_browser_reads_the_page(report: Path, tmp_path: Path) -> None:
 
 def _read(page: Page) -> None:
     """Everything passed, and nothing is missing or sticks out."""
-    assert page.inner_text("#verdict") == "PASS"
-    assert "May ship: every check passed" in page.inner_text("header")
+    assert page.inner_text("#verdict") == "✓ Yes"
+    assert "Every check passed." in page.inner_text("#answer")
     assert page.locator("#failures").count() == 0
-    assert set(page.locator("#checks .badge").all_inner_texts()) == {"pass"}
+    assert set(page.locator("#checks .badge").all_inner_texts()) == {"✓ pass"}
     shown = page.locator("img")
     assert shown.count() == 2 * 4
     broken = "images => images.filter(one => !one.complete || !one.naturalWidth).length"

@@ -9,7 +9,7 @@ import pytest
 
 from graftcam.runtime import Explainer, figure
 from graftcam.runtime.detector import TARGETS
-from graftcam.runtime.output import box_figure
+from graftcam.runtime.output.render import Look
 from graftcam.runtime.output.render.boxes import Label, class_colour, draw_boxes, outline
 from support.box_artifacts import street, write_detector
 
@@ -87,20 +87,14 @@ def test_labels_of_one_place_do_not_cover_each_other() -> None:
         assert (drawn == np.array(label.colour)).all(axis=2).sum() >= grounds
 
 
-def test_the_sheet_has_a_panel_for_each_box_and_class(
-    explainer: Explainer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sheets: list[list[str]] = []
-    drawn = box_figure.panel
-
-    def seen(images: list, titles: list[str], *more: object) -> np.ndarray:
-        sheets.append(list(titles))
-        return drawn(images, titles, *more)
-
-    monkeypatch.setattr(box_figure, "panel", seen)
-    explainer.explain_boxes(SCENE).panel(64)
-    explainer.explain_boxes(SCENE, 1, ["class", "edges"], conf=0.5).panel(64)
-    every, edges = sheets
+def test_the_sheet_has_a_panel_for_each_box_and_class(explainer: Explainer) -> None:
+    every, edges = (
+        [tile.title for tile in found.sheet(64, Look()).tiles]
+        for found in (
+            explainer.explain_boxes(SCENE),
+            explainer.explain_boxes(SCENE, 1, ["class", "edges"], conf=0.5),
+        )
+    )
     assert every == [
         "image", "1 red 1.00", "2 green 1.00", "3 red 0.27", "4 green 0.27", "red", "green",
     ]  # fmt: skip

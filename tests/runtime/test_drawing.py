@@ -61,7 +61,7 @@ def expected(
     if style == "heatmap":
         return np.where(seen[:, :, None], colours[levels], 200)
     if style == "overlay":
-        return blended(image, colours[levels], alpha * np.sqrt(strength))
+        return blended(image, colours[levels], alpha * strength)
     if style == "mask":
         blurred = cv2.GaussianBlur(image.astype(np.float64), (0, 0), max(1.0, max(seen.shape) / 60))
         return blended(0.25 * blurred.reshape(image.shape), image, strength)
@@ -72,8 +72,9 @@ def expected(
         with np.errstate(divide="ignore", invalid="ignore"):
             distance = np.where((slope > 1e-6) & seen, np.abs(lines - level) / slope, np.inf)
         rim, line = (np.clip((wide + 1) / 2 - distance, 0, 1) for wide in (width + 2, width))
-        entry = round(128 + 127 * level if signed else 255 * level)
-        drawn = blended(blended(drawn, np.zeros(3), 0.6 * rim), colours[entry], line)
+        colour = colours[round(128 + 127 * level if signed else 255 * level)]
+        around = np.full(3, 255 if colour @ [0.299, 0.587, 0.114] < 110 else 0)
+        drawn = blended(blended(drawn, around, 0.6 * rim), colour, line)
     return drawn
 
 

@@ -57,7 +57,7 @@ def test_on_a_shared_scale_the_weaker_class_is_paler(explainer: Explainer) -> No
     assert ratio < 0.75
     assert explanation.peak == explanation.maps.max()
     drawn = explanation.draw("green", style="heatmap", scale="shared")
-    strongest = palette("jet").paint(np.full((1, 1), ratio, np.float32))[0, 0]
+    strongest = palette().paint(np.full((1, 1), ratio, np.float32))[0, 0]
     row, column = peak(explanation.heatmaps[1])
     np.testing.assert_array_equal(drawn[row, column], strongest)
     # The class that sets the scale looks as on its own.
@@ -85,9 +85,9 @@ def test_drawing_at_another_height_keeps_the_map_in_its_place(explainer: Explain
     found = explainer.explain(SCENE, "red")
     large = found.draw(height=240, style="heatmap")
     assert large.shape == (240, 480, 3)
-    red, green, blue = large[3 * 32 + 1, 3 * 88 + 1]
-    assert red >= 128
-    assert green == blue == 0, "jet's upper end, in the cell's middle"
+    middle = large[3 * 32 + 1, 3 * 88 + 1].astype(int)
+    nearest = np.abs(palette().colours.astype(int) - middle).sum(axis=1).argmin()
+    assert nearest > 240, "the upper end, in the cell's middle"
     assert (large[:, : 3 * 48] == 200).all()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 
 from graftcam.runtime import Explainer, Explanation, figure
 from graftcam.runtime.errors import RenderError
-from graftcam.runtime.output.render import Bar, palette, panel
+from graftcam.runtime.output.figures import sheet_of
+from graftcam.runtime.output.render import Bar, Look, palette, panel, scale_bar
+from graftcam.runtime.output.render.bars import draw_bar
 from graftcam.runtime.output.render.text import ascii_of, shorten, text_width, wrap, write
 from support.artifacts import SCENE, spec, write_artifact
 
@@ -130,10 +133,78 @@ def test_several_methods_stand_in_a_row_and_with_several_classes_in_rows(
     one = explainer.explain(SCENE, ["red", "green"])
     other = replace(one, method="other", maps=one.maps[:, ::-1])
     sheet = figure([one, other], height=80, style="heatmap")
-    second = slice(60 + 80 + 14 + 44, 60 + 80 + 14 + 44 + 80)
+    # The names of the methods stand before the maps, those of the classes above the first row.
+    second = slice(60 + 80 + 14 + 18, 60 + 80 + 14 + 18 + 80)
     np.testing.assert_array_equal(sheet[60:140, 16:176], SCENE)
     assert (sheet[second, 16:176] == 255).all()
-    np.testing.assert_array_equal(sheet[second, 364:524], other.draw(1, style="heatmap"))
+    np.testing.assert_array_equal(sheet[second, 388:548], other.draw(1, style="heatmap"))
+    assert ink(sheet[second, 190:214]).any()
+    assert not ink(sheet[140:154, 214:548]).any()
+
+
+def test_each_name_stands_once(explainer: Explainer) -> None:
+    one = explainer.explain(SCENE, "red")
+    other = replace(one, method="other")
+    lone = sheet_of([one, other], 80, Look())
+    assert [tile.title for tile in lone.tiles] == ["image", "gradcam", "other"]
+    assert lone.tiles[0].note.startswith("red, p = ")
+    one = explainer.explain(SCENE, ["red", "green"])
+    other = replace(one, method="other")
+    grid = sheet_of([one, other], 80, Look())
+    assert [tile.title for tile in grid.tiles] == ["image", "red", "green", "", "", ""]
+    assert grid.rows == ["gradcam", "other"]
+    assert len({tile.note.split(",")[0] for tile in grid.tiles[1:3]}) == 2
+    assert all(tile.note.startswith("up to ") for tile in grid.tiles[4:])
+
+
+def test_bars_say_what_colours_mean_and_bear_raw_values_where_they_are_common(
+    explainer: Explainer,
+) -> None:
+    found = explainer.explain(SCENE, ["red", "green"])
+    highest = f"{found.maps.max():.2g}"
+
+    def words(entries: list[Explanation], **look: Any) -> list[list[str]]:
+        bars = sheet_of(entries, 80, Look(**look)).bars
+        return [[text.replace("\n", " ") for _, text in bar.ticks] for bar in bars]
+
+    assert words([found]) == [["no evidence", "most evidence of each map"]]
+    assert words([found], scale="shared") == [["no evidence", f"most evidence raw {highest}"]]
+    assert words([explainer.explain(SCENE, "red")]) == words([found], scale="shared")
+    cut = words([found], scale="shared", percentile=50)[0]
+    assert cut[1].endswith(" or more")
+    signed = replace(explainer.explain(SCENE, "red"), signed=True)
+    assert words([signed]) == [
+        ["no evidence", f"most evidence for raw {highest}", f"most evidence against raw -{highest}"]
+    ]
+    assert len(words([found, signed])) == 2
+    assert words([found], style="mask") == words([found], bar=False) == []
+    lines = words([explainer.explain(SCENE, "red")], style="contour")[0]
+    assert lines[2:] == ["line at 25%", "line at 50%", "line at 75%"]
+
+
+def test_a_single_map_has_a_bar_by_option(explainer: Explainer) -> None:
+    found = explainer.explain(SCENE, ["red", "empty"])
+    plain, barred = found.draw("red", 120), found.draw("red", 120, bar=True)
+    np.testing.assert_array_equal(barred[:, :240], plain)
+    assert barred.shape[1] > 240 + 100
+    assert ink(barred[:, 260:]).any()
+    assert not ink(barred[:, -2:]).any(), "labels end before the border"
+    np.testing.assert_array_equal(found.draw("empty", 120, bar=True), found.draw("empty", 120))
+    low = found.draw("red", 60, bar=True)
+    np.testing.assert_array_equal(low[:60, :120], found.draw("red", 60))
+    assert (low[60:, :120] == 255).all()
+    assert len(low) == 96, "a bar needs room for its words"
+
+
+@pytest.mark.parametrize("height", [96, 120, 320])
+def test_labels_of_a_bar_never_touch(height: int) -> None:
+    colours = palette("diverging", signed=True)
+    for style in ("overlay", "contour"):
+        bar = scale_bar(colours, Look(style=cast("Any", style)), True, 2.5, 99)
+        assert bar is not None
+        labels = ink(draw_bar(bar, height)[:, 22:]).any(axis=1)
+        runs = np.flatnonzero(np.diff(np.concatenate([[0], labels.astype(int), [0]])))
+        assert np.diff(runs)[::2].max() <= 13, "a line of text is 8 pixels high, with descenders 11"
 
 
 def test_explanations_by_one_method_are_told_apart_by_their_classes(explainer: Explainer) -> None:
@@ -148,8 +219,8 @@ def test_rows_of_unequal_length_keep_to_their_columns(explainer: Explainer) -> N
     two = replace(explainer.explain(SCENE, ["red", "green"]), method="other")
     sheet = figure([one, two], height=80, style="heatmap")
     second = slice(60 + 80 + 14 + 44, 60 + 80 + 14 + 44 + 80)
-    assert (sheet[60:140, 364:524] == 255).all()
-    for column, label in ((190, "red"), (364, "green")):
+    assert (sheet[60:140, 388:548] == 255).all()
+    for column, label in ((214, "red"), (388, "green")):
         drawn = two.draw(label, style="heatmap")
         np.testing.assert_array_equal(sheet[second, column : column + 160], drawn)
 

@@ -11,6 +11,7 @@ from graftcam.runtime.errors import RenderError
 from graftcam.runtime.inputs.preprocess import place
 from graftcam.runtime.output.render import (
     Projection,
+    dilated,
     map_status,
     normalise,
     peak,
@@ -134,6 +135,32 @@ def test_a_signed_map_keeps_its_sign_and_is_relative_to_its_largest_magnitude() 
 def test_a_map_can_be_put_on_another_scale() -> None:
     raw = np.array([[0.0, 1.0], [2.0, -1.0]])
     np.testing.assert_array_equal(normalise(raw, scale=8), [[0, 0.125], [0.25, 0]])
+
+
+def test_a_percentile_is_one_of_the_evidence_and_what_is_beyond_is_cut_off() -> None:
+    raw = np.array([[0, 0, 0, 0, 0], [1.0, 2, 3, 4, 100], [-9, -9, -9, -9, -9]])
+    assert peak(raw, percentile=50) == 3
+    assert peak(raw) == 100
+    np.testing.assert_array_equal(normalise(raw, scale=4)[1], [0.25, 0.5, 0.75, 1, 1])
+    assert peak(raw, signed=True, percentile=50) == 9
+    assert normalise(raw, signed=True, scale=4).min() == -1
+    assert peak(np.zeros((2, 2)), percentile=50) == 0
+
+
+def test_dilation_spreads_the_strongest_value_in_squares_and_keeps_its_sign() -> None:
+    values = np.zeros((5, 7), np.float32)
+    values[2, 1], values[2, 3], values[0, 6] = 0.5, -1, 0.25
+    wide = dilated(values, 1)
+    expected = np.zeros((5, 7), np.float32)
+    expected[1:4, 0:2], expected[1:4, 2:5], expected[0:2, 5:7] = 0.5, -1, 0.25
+    np.testing.assert_array_equal(wide, expected)
+    assert dilated(values, 0) is values
+    assert (dilated(values, 64) == -1).all()
+    line = dilated(np.array([0, 0, 1, 0, 0, 0], np.float32), 2)
+    np.testing.assert_array_equal(line, [1, 1, 1, 1, 1, 0])
+    cube = np.zeros((3, 4, 5), np.float32)
+    cube[1, 1, 1] = 1
+    assert dilated(cube, 1).sum() == 27
 
 
 def test_a_projection_continues_the_map_outside_the_crop_and_says_what_was_seen() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,7 @@ def scene(
     values: np.ndarray,
     signed: bool = False,
     alpha: float = 0.5,
+    opacity: Any = "evidence",
     image: np.ndarray | None = None,
 ) -> Scene:
     """An image, a noisy one by default, whose left part is seen and has these values."""
@@ -34,7 +37,7 @@ def scene(
     whole = (image.shape[0], image.shape[1])
     placed = Placement(whole, whole, (0, 0), (height, width))
     over = Projection(values.astype(np.float32), placed)
-    return Scene(image, over, palette(None, signed), alpha)
+    return Scene(image, over, palette(None, signed), alpha, opacity)
 
 
 def luminance(colours: np.ndarray) -> np.ndarray:
@@ -65,8 +68,8 @@ def test_the_diverging_scale_is_symmetric_with_its_middle_at_zero() -> None:
     assert middle.tolist() == [246, 246, 246]
     values = np.linspace(0, 1, 128, dtype=np.float32)[None]
     against, favour = colours.paint(-values)[0], colours.paint(values)[0]
-    assert against[-1].tolist() == [8, 52, 110]
-    assert favour[-1].tolist() == [122, 30, 8]
+    assert against[-1].tolist() == [10, 70, 190]
+    assert favour[-1].tolist() == [185, 10, 25]
     # Equally strong evidence looks about equally strong, and stronger evidence always darker.
     np.testing.assert_allclose(luminance(against), luminance(favour), atol=0.06)
     assert (np.diff(luminance(against)) <= 0).all()
@@ -80,6 +83,26 @@ def test_the_diverging_scale_keeps_its_signs_apart_for_the_colour_blind() -> Non
     # Blue is twice as strong as yellow on one side, yellow twice as blue on the other.
     assert (against[:, 2] > 1.3 * against[:, 0]).all(), against
     assert (favour[:, 0] > 1.3 * favour[:, 2]).all(), favour
+
+
+def test_the_default_scale_becomes_lighter_step_by_step() -> None:
+    """Equal steps of evidence look equal: the lightness (CIE L*) rises evenly; jet's does not."""
+
+    def steps(name: str | None) -> np.ndarray:
+        return np.diff(116 * np.cbrt(luminance(palette(name).colours[32::16])) - 16)
+
+    even, jet = steps(None), steps("jet")
+    assert even.min() > 0.75 * even.mean()
+    assert even.max() < 1.25 * even.mean()
+    assert jet.min() < 0
+
+
+def test_the_scale_for_white_ground_begins_white_and_becomes_darker() -> None:
+    colours = palette(white=True).colours
+    assert colours[0].tolist() == [246, 246, 246]
+    assert (np.diff(luminance(colours)) <= 0).all()
+    np.testing.assert_array_equal(colours, palette("reds").colours)
+    assert (palette(signed=True, white=True).colours == palette("diverging", True).colours).all()
 
 
 def test_any_colour_map_has_its_middle_at_zero_when_signed() -> None:
@@ -96,6 +119,13 @@ def test_any_colour_map_has_its_middle_at_zero_when_signed() -> None:
         ({"alpha": float("nan")}, r"alpha=nan is out of range"),
         ({"style": "lines"}, "unknown style 'lines'; choose from overlay, heatmap, contour, mask"),
         ({"scale": "global"}, "unknown scale 'global'; choose from own, shared"),
+        ({"opacity": "none"}, "unknown opacity 'none'; choose from evidence, even"),
+        ({"percentile": 0}, "percentile=0 is out of range; give more than 0, up to 100"),
+        ({"percentile": 101}, "percentile=101 is out of range"),
+        ({"percentile": float("nan")}, "percentile=nan is out of range"),
+        ({"dilation": -1}, "dilation=-1 is out of range; give a whole number of cells, 0 to 64"),
+        ({"dilation": 65}, "dilation=65 is out of range"),
+        ({"dilation": 1.5}, "dilation=1.5 is out of range"),
     ],
 )
 def test_a_look_that_is_none_is_refused_with_the_choices(
@@ -120,13 +150,21 @@ def test_an_overlay_keeps_the_image_where_the_heatmap_is_zero() -> None:
 
 
 @pytest.mark.parametrize("signed", [False, True])
-def test_the_colours_share_is_alpha_times_the_root_of_the_magnitude(signed: bool) -> None:
+def test_the_colours_share_is_alpha_times_the_magnitude(signed: bool) -> None:
     values = np.array([[1.0, -0.25 if signed else 0.25]])
     black = np.zeros((1, 2, 3), np.uint8)
     shown = scene(values, signed, image=black)
     full = shown.palette.paint(values.astype(np.float32)).astype(float)
-    expected = np.rint(full * np.array([0.5, 0.25])[None, :, None])
+    expected = np.rint(full * np.array([0.5, 0.125])[None, :, None])
     np.testing.assert_allclose(overlay(shown), expected, atol=1)  # the share has 255 steps
+
+
+def test_an_even_opacity_covers_what_the_model_saw_and_nothing_else() -> None:
+    black = np.zeros((2, 6, 3), np.uint8)
+    drawn = overlay(scene(np.array([[0.0, 0.4, 1], [0, 0, 0]]), True, 0.6, "even", black))
+    colours = palette(None, signed=True).paint(np.array([[0, 0.4, 1]], np.float32))
+    np.testing.assert_allclose(drawn[0, :3], 0.6 * colours[0], atol=1)
+    np.testing.assert_array_equal(drawn[:, 3:], black[:, 3:])
 
 
 @pytest.mark.parametrize("style", ["overlay", "contour"])
@@ -140,7 +178,7 @@ def test_what_was_not_seen_stays_the_image(style: str) -> None:
 
 def test_a_heatmap_alone_is_grey_where_nothing_was_seen() -> None:
     drawn = heatmap(scene(np.zeros((4, 3)), image=np.zeros((4, 6, 3), np.uint8)))
-    assert (drawn[:, :3] == (0, 0, 128)).all()
+    assert (drawn[:, :3] == palette().colours[0]).all()
     assert (drawn[:, 3:] == 200).all()
 
 
@@ -154,7 +192,7 @@ def test_contours_lie_where_the_levels_are() -> None:
         near = columns[np.abs(columns - middle) < 25]
         assert near.mean() == middle
         assert np.ptp(near) <= 4
-        colour = palette("jet").paint(np.full((1, 1), middle / 200, np.float32))[0, 0]
+        colour = palette().paint(np.full((1, 1), middle / 200, np.float32))[0, 0]
         np.testing.assert_array_equal(drawn[80, middle], colour)
     # Across a slanted line it is as wide, so along a row wider by the root of 2.
     slanted = (np.arange(160)[:, None] + np.arange(200)) / 360

@@ -12,7 +12,7 @@ import pytest
 
 from graftcam.runtime import Explainer, Explanation
 from graftcam.runtime.errors import InputError
-from graftcam.runtime.output.render import palette
+from graftcam.runtime.output.render import Look, palette
 from graftcam.runtime.output.text import describe_explanation
 from graftcam.runtime.output.views import TextView
 from support.artifacts_nd import write_text
@@ -135,9 +135,9 @@ def test_a_terminal_gets_colours_and_a_file_numbers(explainer: Explainer) -> Non
 def test_tokens_cannot_control_the_terminal_or_the_page() -> None:
     view = TextView(["\x1b[2J", "<script>", "a\nb"])
     values = np.zeros(3, np.float32)
-    assert "\x1b[2J" not in view.coloured(values, palette(), 0.5)
+    assert "\x1b[2J" not in view.coloured(values, palette(), Look())
     assert view.numbered(values).splitlines() == ["?[2J 0.00  <script> 0.00  a?b 0.00"]
-    assert "<script>" not in view.html(values, palette(), 0.5)
+    assert "<script>" not in view.html(values, palette(), Look())
 
 
 def test_a_page_and_an_image_show_the_words(explainer: Explainer, tmp_path: Path) -> None:

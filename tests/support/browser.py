@@ -15,9 +15,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Playwright
+from support.paths import ROOT
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Playwright
+
+AXE = ROOT / "examples" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
+
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"viewport": {"width": 1280, "height": 800}},
+    "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
+    "phone": {
+        "viewport": {"width": 360, "height": 740},
+        "has_touch": True,
+        "is_mobile": True,
+        "device_scale_factor": 2,
+    },
+}
+"""How pages are looked at: options of a new page."""
 # No sandbox, since continuous integration is root; nothing that Chromium would look up by itself.
 SWITCHES = [
     "--no-sandbox", "--disable-background-networking", "--disable-component-update",
@@ -31,8 +46,9 @@ SOFTWARE_GPU = [
 # The page's events, with arrays that can be serialised.
 LISTEN = """
 window.explanations = [];
-document.addEventListener("explained", ({ detail }) => explanations.push({
-  ...detail, map: [...detail.map], probabilities: detail.probabilities && [...detail.probabilities],
+document.addEventListener("explained", ({ detail: { shown, ...answer } }) => explanations.push({
+  ...answer, ...shown, map: [...shown?.map ?? []],
+  probabilities: shown?.probabilities && [...shown.probabilities],
 }));
 """
 
@@ -66,6 +82,63 @@ def chromium(driver: Playwright, *switches: str) -> Generator[Browser]:
         yield browser
     finally:
         browser.close()
+
+
+@contextlib.contextmanager
+def watched(browser: Browser, address: str, query: str = "") -> Generator[Page]:
+    """The page with its model open; it loads nothing from elsewhere, and nothing goes wrong."""
+    page = browser.new_page(viewport={"width": 1280, "height": 860})
+    troubles: list[str] = []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
+    page.on(
+        "request",
+        lambda request: (
+            request.url.startswith((address, "blob:", "data:")) or troubles.append(request.url)
+        ),
+    )
+    page.add_init_script(LISTEN)
+    open_page(page, f"{address}{query}")
+    yield page
+    page.close()
+    assert troubles == []
+
+
+def open_page(page: Page, address: str) -> None:
+    """Open the page and wait for its model."""
+    page.goto(address)
+    page.wait_for_selector("body[data-state=ready]", timeout=60_000)
+
+
+def open_model(page: Page, path: Path) -> None:
+    """Open a model from a file."""
+    page.set_input_files("#open", path)
+    page.wait_for_function(
+        "name => document.body.dataset.state === 'ready' && model.value === name", arg=path.stem
+    )
+
+
+def nth_explanation(page: Page, count: int) -> dict[str, Any]:
+    """Wait for the page's ``count``-th explanation and return it."""
+    page.wait_for_function("count => explanations.length >= count", arg=count, timeout=60_000)
+    return page.evaluate("count => explanations[count - 1]", count)
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds wrong for readers with disabilities: rule, and the elements."""
+    need(AXE.is_file(), "axe-core (npm install --prefix examples/browser)")
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text("utf-8"))
+    found = page.evaluate("axe.run({ resultTypes: ['violations'] })")["violations"]
+    return [f"{one['id']}: {[node['target'] for node in one['nodes']]}" for one in found]
+
+
+def screenshot(page: Page, name: str) -> None:
+    """Write a screenshot to the folder that GRAFTCAM_SCREENSHOTS names, if it names one."""
+    folder = os.environ.get("GRAFTCAM_SCREENSHOTS")
+    if folder:
+        path = Path(folder) / f"{name}.jpg"
+        page.screenshot(path=path, animations="disabled", type="jpeg", quality=88)
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -13,18 +12,18 @@ from ...graph.ort_session import LEVELS
 from ...locate.candidate import Candidate
 from ...verify.verdict.findings import AT_LEAST, CHECKS, Finding, Status, Verdict, worst_of
 from ...verify.verdict.report import grouped
+from ..answer import REFERENCES, answer_of, number, sentence
+from ..record import Record
 from ..report import Report
 from .detections import BoxGallery
 from .overlays import Gallery
+from .scale import TICKS, Track, track
 
-_DECADES = (-9.0, 0.0)  # of the error bars
 _CANDIDATES = 40  # rows of the table of layers
-_REFERENCES = {
-    "autograd-float64": "PyTorch autograd, float64",
-    "finite-differences": "source file and finite differences",
-    "finite-differences-straight-through": "source file and finite differences, straight through",
-    "none": "nothing",
-}
+MARKS = {
+    "pass": "✓", "fail": "✕", "skipped": "·", "unproven": "?", "unverified": "?", "error": "✕",
+}  # fmt: skip
+"""A sign for each status, for those who do not see its colour."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +33,23 @@ class Line:
     Attributes:
         finding: The worst of the subject's findings.
         meaning: What the check tests.
-        bar: Length of the error's bar and position of the bound's mark, in percent; None without.
+        sentence: What should hold, and by how much it does not.
+        value: The value as text.
+        bound: Its bound likewise.
+        track: The difference on the page's scale; None: it has no bound.
         where: Levels and inputs of all findings.
     """
 
     finding: Finding
     meaning: str
-    bar: tuple[float, float] | None
+    sentence: str
+    value: str
+    bound: str
+    track: Track | None
     where: str
 
 
-def content(
-    report: Report, gallery: Gallery | BoxGallery | None, size: int, digest: str
-) -> dict[str, Any]:
+def content(report: Report, gallery: Gallery | BoxGallery | None, record: Record) -> dict[str, Any]:
     """Return everything that the template needs, by its names there."""
     verdict, spec = report.verdict, report.spec
     lines = [] if verdict is None else [_line(group) for group in grouped(verdict.findings)]
@@ -56,16 +59,18 @@ def content(
         "title": spec.source.get("name", report.path.stem),
         "file": report.path.name,
         "status": "unverified" if verdict is None else verdict.status,
-        "headline": _headline(verdict),
+        "answer": answer_of(record),
+        "mark": MARKS,
+        "ticks": TICKS,
         "message": [],
         "failures": [line for line in lines if line.finding.status in ("fail", "unproven")],
-        "tiles": _tiles(report, verdict, lines, size),
+        "tiles": _tiles(report, verdict, lines, record.size or 0),
         "lines": lines,
         "gallery": gallery if isinstance(gallery, Gallery) else None,
         "boxes": gallery if isinstance(gallery, BoxGallery) else None,
         "outputs": spec.output_names if spec.outputs else [],
         "layers": report.layers,
-        "card": _card(report, digest),
+        "card": _card(report, record.sha256 or ""),
         "operators": report.operators,
         "notes": report.notes,
         "tools": [*spec.tools.items(), *([("onnxruntime", ran)] if ran else [])],
@@ -82,19 +87,6 @@ def listed(candidates: Sequence[Candidate], seconds: dict[str, float]) -> dict[s
     }
 
 
-def _headline(verdict: Verdict | None) -> str:
-    if verdict is None:
-        return "Not verified: this file was not checked"
-    if verdict.failures:
-        count = len({(one.check, one.subject) for one in verdict.failures})
-        return f"May not ship: {count} of its checks failed"
-    if verdict.unproven:
-        return "Not verified: no check failed, but some could not be made"
-    skipped = sum(status == "skipped" for status in verdict.by_check().values())
-    rest = f"no check failed, {skipped} skipped" if skipped else "every check passed"
-    return f"May ship: {rest}"
-
-
 def _tiles(
     report: Report, verdict: Verdict | None, lines: Sequence[Line], size: int
 ) -> list[tuple[str, str, str]]:
@@ -109,13 +101,13 @@ def _tiles(
         record = report.verification
         if record.errors:
             name = max(record.errors, key=record.errors.__getitem__)
-            remark = f"{name}; threshold {record.thresholds[name]:.1e}"
-            tiles.append(("largest relative error", f"{record.errors[name]:.1e}", remark))
+            remark = f"{name}; at most {record.thresholds[name]:.1e} may be"
+            tiles.append(("largest difference", f"{record.errors[name]:.1e}", remark))
         given = f", {verdict.given} images" if verdict.given else ""
-        reference = _REFERENCES[verdict.reference].split(",")[0]
+        reference = REFERENCES[verdict.reference].split(",")[0].removeprefix("the ")
         tiles.append(("compared with", reference, f"{verdict.images} random inputs{given}"))
     added = report.nodes[1]
-    tiles.append(("file", _bytes(size), f"{added} nodes added to {report.nodes[0]}"))
+    tiles.append(("file", bytes_of(size), f"{added} nodes added to {report.nodes[0]}"))
     return tiles
 
 
@@ -127,18 +119,11 @@ def _line(group: Sequence[Finding]) -> Line:
     every = len(levels) == len(LEVELS)
     where = ["every level" if every else f"level {', '.join(levels)}"] if levels else []
     where += [" and ".join(words[kind] for kind in inputs)] if inputs else []
-    value, bound = worst.value, worst.threshold
-    error = worst.check not in AT_LEAST
-    bar = (_along(value), _along(bound)) if error and value is not None and bound else None
-    return Line(worst, CHECKS[worst.check], bar, "; ".join(where))
-
-
-def _along(number: float) -> float:
-    """Return a number's position on the logarithmic scale of the bars, in percent."""
-    low, high = _DECADES
-    exponent = math.log10(number) if number > 0 and math.isfinite(number) else low
-    exponent = high if number == math.inf else exponent
-    return round(100 * min(1.0, max(0.0, (exponent - low) / (high - low))), 1)
+    limit = "at least" if worst.check in AT_LEAST else "at most"
+    bound = "" if worst.threshold is None else f"{limit} {number(worst.threshold)}"
+    value = "" if worst.value is None else number(worst.value)
+    meaning = CHECKS[worst.check]
+    return Line(worst, meaning, sentence(worst), value, bound, track(worst), "; ".join(where))
 
 
 def _card(report: Report, digest: str) -> list[tuple[str, str]]:
@@ -196,5 +181,6 @@ def _steps(seconds: dict[str, float]) -> list[tuple[str, str, float]]:
     return [(s, f"{taken:.1f} s", round(100 * taken / longest, 1)) for s, taken in seconds.items()]
 
 
-def _bytes(size: int) -> str:
+def bytes_of(size: int) -> str:
+    """Return a size as text."""
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ...artifact.save import tool_versions
+from ..answer import Answer
 from ..known import Failure
-from .content import listed
+from .content import MARKS, listed
+from .scale import TICKS
 
 
 def failure_content(failure: Failure) -> dict[str, Any]:
@@ -18,7 +20,9 @@ def failure_content(failure: Failure) -> dict[str, Any]:
         "title": known.name,
         "file": known.path.name,
         "status": "error",
-        "headline": f"Nothing was written: the export failed{at}",
+        "answer": Answer("No", f"Nothing was written: the export failed{at}."),
+        "mark": MARKS,
+        "ticks": TICKS,
         "message": failure.message.splitlines(),
         "failures": [],
         "tiles": [],

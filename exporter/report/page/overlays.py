@@ -37,8 +37,8 @@ from ...verify.runs.inputs import Images
 from ...verify.runs.running import Array, Tensors
 from .detections import BoxGallery, box_gallery
 from .pictures import MOST, data_uri
+from .scale import shaded
 
-_COLORMAP = "turbo"
 Explain: TypeAlias = Callable[[Tensors, npt.NDArray[np.int64]], Array]
 
 
@@ -53,7 +53,7 @@ class Shown:
         image: The image as a data URI.
         reference: The reference's overlay, likewise.
         artifact: The artifact's overlay.
-        difference: The difference of the two maps, scaled to the full range, dark on white.
+        difference: The difference of the two maps, on the page's scale, dark on white.
         largest: The largest difference, as a share of the map's maximum.
         empty: Whether the map has no evidence.
         output: The output that the class is of, where the artifact explains several.
@@ -192,12 +192,10 @@ def _row(
     shares = probabilities(spec.score, output)
     difference = np.abs(maps[0] - maps[1])
     largest = float(difference.max())
-    stretched = difference / largest if largest > 0 else difference
-    size, colours = (image.shape[0], image.shape[1]), palette(_COLORMAP)
+    size, colours = (image.shape[0], image.shape[1]), palette()
     scenes = (Scene(image, Projection.over(one, size), colours) for one in maps)
     views = [image, *(overlay(scene) for scene in scenes)]
-    ink = 255 - np.rint(stretched * 215).astype(np.uint8)  # dark on white
-    views.append(np.repeat(ink[:, :, None], 3, axis=2))
+    views.append(shaded(difference))
     before, reference, artifact, differing = (data_uri(view) for view in views)
     label = spec.labels[chosen] if spec.labels else f"class {chosen}"
     share = float(shares[chosen]) if shares is not None and shares.ndim == 1 else None

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ....runtime.plain_text import plain
+from ...errors import WriteError
+
+
+def need_jinja() -> None:
+    """Raise WriteError if Jinja2 is missing, with the command to install it."""
+    if importlib.util.find_spec("jinja2") is None:
+        raise WriteError('Jinja2 is missing; a report needs: pip install "graftcam[onnx]"')
 
 
 def render(

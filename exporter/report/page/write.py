@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,15 @@ from ...errors import WriteError
 from ...verify.verdict.findings import Verdict
 from ...verify.verdict.report import error_to_dict, to_dict
 from ..known import Failure, Known
+from ..record import REPORT, Record
 from ..report import Report
 from .content import content
 from .detections import BoxGallery
 from .failure import failure_content
 from .overlays import Gallery
-from .templates import render
+from .templates import need_jinja, render
 
-_PAGE, _DATA = "index.html", "report.json"
+_PAGE, _DATA = "index.html", REPORT
 
 
 def check_folder(folder: Path, inputs: Iterable[str | Path]) -> None:
@@ -32,8 +32,7 @@ def check_folder(folder: Path, inputs: Iterable[str | Path]) -> None:
         WriteError: Jinja2 is missing, the folder cannot be made or written, a file of the report
             is an input, or the folder has another page.
     """
-    if importlib.util.find_spec("jinja2") is None:
-        raise WriteError('Jinja2 is missing; a report needs: pip install "graftcam[onnx]"')
+    need_jinja()
     inputs = list(inputs)
     guard(folder, inputs, WriteError, folder=True)
     for name in (_PAGE, _DATA):
@@ -63,7 +62,7 @@ def write_report(
         data["verdict"] = "skipped"
     data["export"] = report.to_dict()
     del data["export"]["verdict"]
-    facts = content(report, shown, data["artifact"]["bytes"], data["artifact"]["sha256"])
+    facts = content(report, shown, Record.of(data))
     _write(folder, facts, data)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from .bars import Bar, beside, scale_bar
 from .files import check_image_path, encode_image, write_image
 from .look import Look, LookOptions
-from .maps import Heatmap, Status, map_status, normalise, peak
+from .maps import Heatmap, Status, dilated, map_status, normalise, peak
 from .marks import mark
-from .palettes import palette
-from .panels import Bar, panel, resized
+from .palettes import Palette, palette
+from .panels import draw_sheet, panel, resized
 from .projection import Projection, interpolation, project, resample, seen
-from .styles import STYLES, Scene, contour, heatmap, masked, overlay
+from .sheet import Sheet, Tile
+from .styles import STYLES, Scene, contour, heatmap, masked, overlay, tinted
 
 __all__ = [
     "STYLES",
@@ -17,11 +19,17 @@ __all__ = [
     "Heatmap",
     "Look",
     "LookOptions",
+    "Palette",
     "Projection",
     "Scene",
+    "Sheet",
     "Status",
+    "Tile",
+    "beside",
     "check_image_path",
     "contour",
+    "dilated",
+    "draw_sheet",
     "encode_image",
     "heatmap",
     "interpolation",
@@ -36,6 +44,8 @@ __all__ = [
     "project",
     "resample",
     "resized",
+    "scale_bar",
     "seen",
+    "tinted",
     "write_image",
 ]

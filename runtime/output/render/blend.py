@@ -9,14 +9,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...inputs.image_files import Pixels
+from .look import Opacity
 from .maps import Heatmap
 
 FULL = 255  # the share of what lies above that hides what lies below
 
 
 def shares(values: Heatmap, full: float = 1.0) -> NDArray[np.uint8]:
-    """Return shares in [0, 1] [h, w] as whole numbers up to `FULL`, times ``full``."""
+    """Return the magnitudes [h, w] in [0, 1] as whole numbers up to `FULL`, times ``full``."""
     return cast("NDArray[np.uint8]", cv2.convertScaleAbs(values, alpha=FULL * full))
+
+
+def opacity_of(values: Heatmap, alpha: float, opacity: Opacity) -> NDArray[np.uint8]:
+    """Return the colour's share in each pixel as whole numbers up to `FULL`.
+
+    With ``evidence`` it is ``alpha`` times the value's magnitude: the image stays itself where
+    there is no evidence, and evidence half as strong is half as opaque. With ``even`` it is
+    ``alpha``.
+
+    Args:
+        values: In [0, 1] or, signed, [-1, 1].
+        alpha: The share where the evidence is strongest.
+        opacity: Which of the two.
+    """
+    if opacity == "even":
+        return np.full(values.shape, round(FULL * alpha), np.uint8)
+    return shares(values, alpha)
 
 
 def mix(below: Pixels, above: Pixels, share: NDArray[np.uint8]) -> None:

@@ -45,15 +45,18 @@ def _encoded(image: Pixels, path: Path) -> bytes:
 
 
 def encode_image(image: Pixels, suffix: str = ".png") -> bytes:
-    """Return the bytes of an image file with this suffix, from an RGB uint8 image.
+    """Return the bytes of an image file with this suffix.
+
+    Args:
+        image: RGB uint8 [H, W, 3], or greyscale [H, W].
+        suffix: The suffix.
 
     Raises:
         RenderError: The suffix is not an image format.
     """
     try:
-        done, data = cv2.imencode(
-            suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _OPTIONS.get(suffix.lower(), ())
-        )
+        pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        done, data = cv2.imencode(suffix, pixels, _OPTIONS.get(suffix.lower(), ()))
     except cv2.error:
         done, data = False, np.empty(0, np.uint8)
     if not done:

@@ -1,4 +1,4 @@
-"""A `Palette` converts values to colours: OpenCV's colour maps, and a diverging one."""
+"""A `Palette` converts values to colours: OpenCV's colour maps, ``diverging`` and ``reds``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import cast
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import RenderError
 from ...inputs.image_files import Pixels
 from .maps import Heatmap
 
-DIVERGING = "diverging"
+DIVERGING, REDS = "diverging", "reds"
+DEFAULT = "inferno"
+"""The colour map of unsigned maps over images: its steps look equal, also without colour vision."""
 
 COLORMAPS: dict[str, int] = {
     name.removeprefix("COLORMAP_").lower(): getattr(cv2, name)
@@ -20,11 +23,13 @@ COLORMAPS: dict[str, int] = {
     if name.startswith("COLORMAP_")
 }
 
-# Blue to orange-red through near white, from the middle outwards. These hues differ with red-green
-# blindness too, and both ends have the same lightness, so that neither sign looks stronger.
+# Blue to red through near white, from the middle outwards. These hues differ with red-green
+# blindness too, and both sides have the same lightness, so that neither sign looks stronger. The
+# ends are bright enough to be seen over a dark part of an image.
 _MIDDLE = 128
-_AGAINST = ((246, 246, 246), (146, 190, 225), (42, 120, 190), (8, 52, 110))
-_FOR = ((246, 246, 246), (250, 178, 130), (214, 84, 30), (122, 30, 8))
+_KNOTS = (0.0, 0.25, 0.6, 1.0)
+_AGAINST = ((246, 246, 246), (150, 195, 240), (50, 130, 230), (10, 70, 190))
+_FOR = ((246, 246, 246), (250, 165, 150), (238, 80, 65), (185, 10, 25))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,29 +56,35 @@ class Palette:
         return cast("Pixels", painted).reshape(*heatmap.shape, 3)
 
 
-def palette(colormap: str | None = None, signed: bool = False) -> Palette:
-    """Return the palette with the name ``colormap``; None: jet, for signed values ``diverging``.
+def palette(colormap: str | None = None, signed: bool = False, white: bool = False) -> Palette:
+    """Return the palette with a name.
+
+    Args:
+        colormap: The name; None: inferno, on white ground ``reds``, for signed values
+            ``diverging``.
+        signed: Whether values begin at -1.
+        white: Whether the colours lie on white ground, on which the light end of inferno vanishes.
 
     Raises:
         RenderError: There is no such colormap.
     """
-    name = colormap or (DIVERGING if signed else "jet")
-    if name == DIVERGING:
-        return Palette(_diverging(), signed)
+    name = colormap or (DIVERGING if signed else REDS if white else DEFAULT)
+    if name in (DIVERGING, REDS):
+        values = (np.arange(256) - _MIDDLE) / 127.0 if name == DIVERGING else np.arange(256) / 255.0
+        return Palette(_around_white(values), signed)
     if name not in COLORMAPS:
         raise RenderError(
-            f"unknown colormap '{name}'; choose from {', '.join([*COLORMAPS, DIVERGING])}"
+            f"unknown colormap '{name}'; choose from {', '.join([*COLORMAPS, DIVERGING, REDS])}"
         )
     levels = np.arange(256, dtype=np.uint8)[None]
     coloured = cv2.cvtColor(cv2.applyColorMap(levels, COLORMAPS[name]), cv2.COLOR_BGR2RGB)
     return Palette(cast("Pixels", coloured)[0], signed)
 
 
-def _diverging() -> Pixels:
-    values = (np.arange(256) - _MIDDLE) / 127.0
-    steps = np.linspace(0, 1, len(_FOR))
+def _around_white(values: NDArray[np.float64]) -> Pixels:
+    """Return the colours [L, 3] of values in [-1, 1]: red for positive, blue for negative ones."""
     sides = [
-        np.stack([np.interp(np.abs(values), steps, band) for band in np.array(side).T], axis=1)
+        np.stack([np.interp(np.abs(values), _KNOTS, band) for band in np.array(side).T], axis=1)
         for side in (_AGAINST, _FOR)
     ]
     return np.rint(np.where(values[:, None] < 0, *sides)).astype(np.uint8)

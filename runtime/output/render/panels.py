@@ -1,36 +1,23 @@
-"""`panel` sets images side by side, each under its title, with colour bars."""
+"""`panel` and `draw_sheet` set images side by side, each under its title, with colour bars."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from ...errors import RenderError
 from ...inputs.image_files import Pixels
-from .palettes import Palette
+from .bars import SIZE, Bar, draw_bar
+from .sheet import Sheet, Tile
 from .text import BLACK, GREY, ascii_of, shorten, text_width, write
 
 _MARGIN, _GAP = 16, 14
-_TITLE, _NOTE = 11.0, 8.5  # height of a capital, in pixels
+_TITLE, _NOTE = 11.0, SIZE  # height of a capital, in pixels
+_NAMES = 24  # width of the names of rows
 _NARROWEST = 120  # smallest width of a column: narrow images need room for a title, too
-_BAR = 14
 _LONGEST = 32_766  # pixels of a side: OpenCV's filters count them in 16 bits
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A colour bar.
-
-    Attributes:
-        palette: Its colours.
-        ticks: Values of the heatmap with their labels.
-    """
-
-    palette: Palette
-    ticks: tuple[tuple[float, str], ...]
 
 
 def panel(
@@ -59,32 +46,50 @@ def panel(
             f"{len(images)} images, {len(titles)} titles and {len(notes)} notes; "
             "give one title, and one note or none at all, for each"
         )
-    scaled = [None if image is None else resized(image, height) for image in images]
-    columns = min(columns or len(scaled), len(scaled))
-    widths = [
-        max([_NARROWEST, *(p.shape[1] for p in scaled[column::columns] if p is not None)])
-        for column in range(columns)
+    given = notes or [""] * len(images)
+    tiles = [Tile(*parts) for parts in zip(images, titles, given, strict=True)]
+    return draw_sheet(Sheet(tiles, height, min(columns or len(tiles), len(tiles)), bars))
+
+
+def draw_sheet(sheet: Sheet) -> Pixels:
+    """Draw a sheet on white: RGB uint8.
+
+    Raises:
+        RenderError: An image becomes too large.
+    """
+    height, rows = sheet.height, sheet.in_rows()
+    scaled = [
+        [None if tile.image is None else resized(tile.image, height) for tile in row]
+        for row in rows
     ]
-    strip = 26 + (18 if notes else 0)
-    rows = -(-len(scaled) // columns)
+    widths = [_NARROWEST] * sheet.columns
+    for images in scaled:
+        taken = [0 if image is None else image.shape[1] for image in images]
+        widths[: len(taken)] = np.maximum(widths[: len(taken)], taken)
+    named = _NAMES if sheet.rows else 0
     lefts = _MARGIN + np.cumsum([0, *(width + _GAP for width in widths)])
-    drawn = [_bar(bar, height) for bar in bars]
+    lefts[1:] += named
+    strips = [_strip(row) for row in rows]
+    tops = _MARGIN + np.cumsum([0, *(strip + height + _GAP for strip in strips)])
+    drawn = [draw_bar(bar, height) for bar in sheet.bars]
     wide = int(lefts[-1]) - _GAP + _MARGIN + sum(bar.shape[1] + _GAP for bar in drawn)
-    sheet = np.full((rows * (strip + height) + (rows - 1) * _GAP + 2 * _MARGIN, wide, 3), 255)
-    sheet = sheet.astype(np.uint8)
-    for number, image in enumerate(scaled):
-        row, column = divmod(number, columns)
-        left, top = int(lefts[column]), _MARGIN + row * (strip + height + _GAP)
-        _captions(sheet, left, top, widths[column], titles[number], notes[number] if notes else "")
-        if image is not None:
-            sheet[top + strip : top + strip + height, left : left + image.shape[1]] = image
+    canvas = np.full((int(tops[-1]) - _GAP + _MARGIN, wide, 3), 255, np.uint8)
+    for number, (row, images, strip) in enumerate(zip(rows, scaled, strips, strict=True)):
+        above = int(tops[number])
+        top = above + strip
+        for at, (tile, image) in enumerate(zip(row, images, strict=True)):
+            left = int(lefts[at])
+            _captions(canvas, left, above, widths[at], tile)
+            if image is not None:
+                canvas[top : top + height, left : left + image.shape[1]] = image
+        if sheet.rows:
+            _upwards(canvas, sheet.rows[number], int(lefts[1]) - _NAMES, top, height)
     left = int(lefts[-1])
     for bar in drawn:
-        above = (bar.shape[0] - height) // 2
-        top = _MARGIN + strip - above
-        sheet[top : top + bar.shape[0], left : left + bar.shape[1]] = bar
+        top = _MARGIN + strips[0] - (bar.shape[0] - height) // 2
+        canvas[top : top + bar.shape[0], left : left + bar.shape[1]] = bar
         left += bar.shape[1] + _GAP
-    return sheet
+    return canvas
 
 
 def resized(image: Pixels, height: int) -> Pixels:
@@ -105,28 +110,25 @@ def resized(image: Pixels, height: int) -> Pixels:
     return np.asarray(cv2.resize(image, (width, height), interpolation=filtering), np.uint8)
 
 
-def _captions(sheet: Pixels, left: int, top: int, room: int, title: str, note: str) -> None:
+def _strip(row: Sequence[Tile]) -> int:
+    """Return the height of a row's titles and notes."""
+    return 26 * any(tile.title for tile in row) + 18 * any(tile.note for tile in row)
+
+
+def _captions(canvas: Pixels, left: int, top: int, room: int, tile: Tile) -> None:
     """Write an image's title and note, shrunk a little or cut to the column's width."""
     for text, size, baseline, colour in (
-        (title, _TITLE, top + 15, BLACK),
-        (note, _NOTE, top + 34, GREY),
+        (tile.title, _TITLE, top + 15, BLACK),
+        (tile.note, _NOTE, top + 34, GREY),
     ):
         words = ascii_of(text)
         size *= min(1.0, max(0.8, room / max(text_width(words, size), 1)))
-        write(sheet, shorten(words, room, size), left, baseline, size, colour)
+        write(canvas, shorten(words, room, size), left, baseline, size, colour)
 
 
-def _bar(bar: Bar, height: int) -> Pixels:
-    """Draw a colour bar of this height, with labels to the right and a small margin."""
-    above = round(_NOTE)
-    labels = [(value, ascii_of(text)) for value, text in bar.ticks]
-    room = max(text_width(text, _NOTE) for _, text in labels)
-    canvas = np.full((height + 2 * above, _BAR + 10 + room + 2, 3), 255, np.uint8)
-    low = -1 if bar.palette.signed else 0
-    values = np.linspace(1, low, height, dtype=np.float32)
-    canvas[above : above + height, :_BAR] = bar.palette.paint(values[:, None])
-    for value, text in labels:
-        row = above + round((1 - value) / (1 - low) * (height - 1))
-        canvas[row, _BAR : _BAR + 4] = GREY
-        write(canvas, text, _BAR + 8, row + round(_NOTE / 2), _NOTE, GREY)
-    return canvas
+def _upwards(canvas: Pixels, text: str, left: int, top: int, room: int) -> None:
+    """Write a row's name from bottom to top, in the middle of the row."""
+    words = shorten(ascii_of(text), room, _TITLE)
+    line = np.full((_NAMES, room, 3), 255, np.uint8)
+    write(line, words, (room - text_width(words, _TITLE)) // 2, 15, _TITLE, BLACK)
+    canvas[top : top + room, left : left + _NAMES] = np.rot90(line)

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from ...inputs.image_files import Pixels
-from .blend import darken, mix, shares, shrunk
-from .look import Style
+from .blend import darken, mix, opacity_of, shares, shrunk
+from .look import Look, Opacity, Style
 from .maps import Heatmap
 from .palettes import Palette
 from .projection import BLOCK, Projection, blocks
@@ -28,7 +28,8 @@ _DARK = 0.25
 _BLUR = 4  # the blur's sigma in pixels of a shrunk copy: enough for a smooth enlargement
 _PLATEAU = 1e-6  # changes per pixel up to this are rounding
 _FAR = 1e9  # from any line, in pixels
-_RIM = 0.6  # darkness of the rim of a line
+_RIM = 0.6  # share of black or white in the rim of a line
+_DARK_LINE = 110  # grey level below which a line's rim is light
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,26 +41,39 @@ class Scene:
         heatmap: The map over the image, in [0, 1] or, signed, [-1, 1].
         palette: The colours.
         alpha: Share of the colour where the heatmap is strongest.
+        opacity: Whether the share follows the evidence, or is the same everywhere.
     """
 
     image: Pixels
     heatmap: Projection
     palette: Palette
-    alpha: float = 0.5
+    alpha: float = Look.alpha
+    opacity: Opacity = Look.opacity
 
 
 def overlay(scene: Scene) -> Pixels:
-    """Blend the colours into the image.
-
-    The share of the colour is ``alpha`` times the square root of the heatmap's magnitude: without
-    evidence the image does not change.
-    """
+    """Blend the colours into the image; `opacity_of` says with which share."""
     drawn = scene.image.copy()
     for block in blocks(scene.heatmap.seen):
         values = scene.heatmap.at(block)
-        strength = cast("Heatmap", cv2.sqrt(np.abs(values)))
-        mix(drawn[block], scene.palette.paint(values), shares(strength, scene.alpha))
+        share = opacity_of(values, scene.alpha, scene.opacity)
+        mix(drawn[block], scene.palette.paint(values), share)
     return drawn
+
+
+def tinted(drawn: Pixels, values: Heatmap, palette: Palette, look: Look) -> Pixels:
+    """Lay colours over dark ink on white ground, as coloured light: dark lines stay dark.
+
+    Args:
+        drawn: RGB uint8 [H, L, 3].
+        values: One for each column, [L].
+        palette: The colours.
+        look: Says with which share; see `opacity_of`.
+    """
+    ground = np.full((1, len(values), 3), 255, np.uint8)
+    share = opacity_of(values[None], look.alpha, look.opacity)
+    mix(ground, palette.paint(values[None]), share)
+    return np.rint(drawn * (ground / np.float32(255))).astype(np.uint8)
 
 
 def heatmap(scene: Scene) -> Pixels:
@@ -74,7 +88,8 @@ def contour(scene: Scene) -> Pixels:
     """Draw lines where the heatmap is a quarter, half and three quarters of its scale.
 
     The share of a line in a pixel follows from the distance to the level, (value - level) / slope,
-    to first order. Lines have a dark rim, so that they are visible on any image.
+    to first order. Light lines have a dark rim and dark ones a light rim, so that they are visible
+    on any image.
     """
     drawn = scene.image.copy()
     width = max(1.5, min(scene.heatmap.shape) / 180)
@@ -114,7 +129,11 @@ def _draw_line(image: Pixels, distance: Heatmap, width: float, colours: Pixels) 
     """Draw a line and its rim on a block in place, where the distance to its middle is small."""
     height, wide = distance.shape
     rim, line = (_covered(distance, one) for one in (width + 2, width))
-    darken(image, shares(rim, _RIM))
+    red, green, blue = (int(part) for part in colours[0, 0])
+    if 0.299 * red + 0.587 * green + 0.114 * blue < _DARK_LINE:
+        mix(image, np.full_like(image, 255), shares(rim, _RIM))
+    else:
+        darken(image, shares(rim, _RIM))
     mix(image, colours[:height, :wide], shares(line))
 
 

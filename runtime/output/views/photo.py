@@ -57,5 +57,5 @@ def over_image(image: Pixels, drawing: Drawing, placement: Placement | None = No
     whole = Placement(size, size, (0, 0), size)
     placement = whole if placement is None else replace(placement, image=size)
     values = Projection(np.ascontiguousarray(drawing.values), placement)
-    scene = Scene(image, values, drawing.palette, drawing.look.alpha)
+    scene = Scene(image, values, drawing.palette, drawing.look.alpha, drawing.look.opacity)
     return STYLES[drawing.look.style](scene)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...inputs.image_files import Pixels
-from ..render import Heatmap, interpolation
+from ..render import Heatmap, interpolation, tinted
 from ..render.palettes import Palette
 from ..render.styles import LEVELS
 from ..render.text import GREY, text_width, write
@@ -28,6 +28,8 @@ _LINES = (228, 228, 228)
 
 class SignalView(View):
     """A signal of one or more channels, such as sound, an ECG or an EEG."""
+
+    white = True
 
     def __init__(
         self,
@@ -75,10 +77,7 @@ class SignalView(View):
             plain = np.full_like(values, 0.4 if style == "contour" else 1)
             self._draw_signal(canvas, strength if style == "mask" else plain)
         if style == "overlay":
-            share = (drawing.look.alpha * np.sqrt(strength))[None, :, None]
-            # As coloured light through the drawing: dark lines stay dark.
-            tint = 255 + share * (colours.astype(np.float32) - 255)
-            lanes[:] = np.rint(lanes * tint / 255).astype(np.uint8)
+            lanes[:] = tinted(lanes, values, drawing.palette, drawing.look)
         if style == "contour":
             self._draw_curve(lanes, values, drawing.palette)
         top = _TOP + self._tall + _GAP

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...inputs.image_files import Pixels
 from ...plain_text import plain
-from ..render import Heatmap, resample
+from ..render import Heatmap, Look, resample, tinted
 from ..render.palettes import Palette
 from ..render.text import BLACK, ascii_of, shorten, text_width, write
 from .view import Drawing, View
@@ -29,6 +29,8 @@ class TextView(View):
     Attributes:
         texts: The tokens as text.
     """
+
+    white = True
 
     def __init__(self, texts: Sequence[str], prefix: int = 0, count: int | None = None) -> None:
         """Show a text.
@@ -65,9 +67,9 @@ class TextView(View):
         """Return the shape and the tokens."""
         return {**super().summary(), "tokens": self.texts}
 
-    def coloured(self, values: Heatmap, palette: Palette, alpha: float) -> str:
+    def coloured(self, values: Heatmap, palette: Palette, look: Look) -> str:
         """Return the tokens for a terminal that shows colours."""
-        words = zip(self.texts, _grounds(values, palette, alpha), strict=True)
+        words = zip(self.texts, _grounds(values, palette, look), strict=True)
         return " ".join(
             f"\x1b[48;2;{red};{green};{blue}m\x1b[38;2;20;20;20m{_printable(text)}\x1b[0m"
             for text, (red, green, blue) in words
@@ -81,9 +83,9 @@ class TextView(View):
         lines = wrap("  ".join(parts), _TERMINAL, break_long_words=False, break_on_hyphens=False)
         return "\n".join(lines).replace("\xa0", " ")
 
-    def html(self, values: Heatmap, palette: Palette, alpha: float) -> str:
+    def html(self, values: Heatmap, palette: Palette, look: Look) -> str:
         """Return the tokens as HTML, each with its value as a tool tip."""
-        words = zip(self.texts, values, _grounds(values, palette, alpha), strict=True)
+        words = zip(self.texts, values, _grounds(values, palette, look), strict=True)
         spans = [
             f'<span title="{value:.3f}" style="background:rgb({red},{green},{blue});color:#141414;'
             f'padding:1px 3px;border-radius:3px">{escape(plain(text))}</span>'
@@ -109,7 +111,7 @@ class TextView(View):
             return canvas
         style = drawing.look.style
         colours = drawing.palette.paint(values)
-        grounds = _grounds(values, drawing.palette, drawing.look.alpha)
+        grounds = _grounds(values, drawing.palette, drawing.look)
         for at, (left, line, width) in enumerate(places):
             top, strength = _MARGIN + line * _LINE, float(abs(values[at]))
             if style in ("overlay", "heatmap"):
@@ -123,11 +125,9 @@ class TextView(View):
         return canvas
 
 
-def _grounds(values: Heatmap, palette: Palette, alpha: float) -> Pixels:
+def _grounds(values: Heatmap, palette: Palette, look: Look) -> Pixels:
     """Return the colour behind each word, uint8 [T, 3]: white where the value is 0."""
-    share = np.float32(alpha) * np.sqrt(np.abs(values))[:, None]
-    colours = palette.paint(values).astype(np.float32)
-    return np.rint(255 + share * (colours - 255)).astype(np.uint8)
+    return tinted(np.full((1, len(values), 3), 255, np.uint8), values, palette, look)[0]
 
 
 def _printable(text: str) -> str:

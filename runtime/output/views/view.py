@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -37,11 +38,15 @@ class View(ABC):
         shape: Extents of a map over the input, at its full resolution.
         placement: The geometry between an image and the model's input; None: the input is no
             image.
+        white: Whether maps are drawn on white ground.
+        frames: Number of images that follow one another in time; 0: the input is no clip.
         own_row: Whether figures give each drawing a row of its own, at the view's own height.
     """
 
     shape: tuple[int, ...]
     placement: Placement | None = None
+    white: bool = False
+    frames: int = 0
     own_row: bool = True
     _small: Pixels | None = None
 
@@ -71,6 +76,10 @@ class View(ABC):
         """Draw the map over the input, as a new array."""
         drawn = self.draw_own(drawing)
         return drawn if drawing.height is None else resized(drawn, drawing.height)
+
+    def draw_frames(self, drawing: Drawing) -> Iterator[Pixels]:
+        """Draw each image of a clip with its part of the map, at the drawing's height."""
+        yield self.draw(drawing)
 
     def mark(self, status: Status, height: int | None) -> Pixels:
         """Draw the input of a map that cannot be drawn, with the reason."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -125,6 +125,7 @@ class FramesView(View):
         self._values = values[None] if channel is None else np.moveaxis(values, channel, 0)
         self._shades = Shades(self._values, 0)
         self.shape = self._values.shape[1:]
+        self.frames = self.shape[0]
 
     def draw_alone(self) -> Pixels:
         """Draw the frames."""
@@ -135,20 +136,34 @@ class FramesView(View):
         return self._draw(drawing)
 
     def _draw(self, drawing: Drawing | None) -> Pixels:
-        count, height, width = self.shape
+        count = self.shape[0]
         numbers = _spread(count, _FRAMES)
         columns = -(-len(numbers) // -(-len(numbers) // _ACROSS))
         side = min(_ROW // columns - 8, 318)
         tiles: list[tuple[str, Pixels]] = []
         for number in numbers:
-            frame = self._shades.show(self._values[:, number], 0)
-            image = fitted(frame, (side, side), width / height)
-            if drawing is not None:
-                weights = interpolation(len(drawing.values), count)[number]
-                part = np.tensordot(weights, drawing.values, axes=1)
-                image = over_image(image, _part(drawing, part))
+            image = self._frame(number, (side, side), drawing)
             tiles.append((f"{number} of {count}", image))
         return sheet(in_rows(tiles, columns))
+
+    def draw_frames(self, drawing: Drawing) -> Iterator[Pixels]:
+        """Draw each image of the clip with its part of the map."""
+        count, height, width = self.shape
+        tall = drawing.height or height
+        room = tall, max(1, round(tall * width / height))
+        for number in range(count):
+            yield self._frame(number, room, drawing)
+
+    def _frame(self, number: int, room: tuple[int, int], drawing: Drawing | None) -> Pixels:
+        """Draw one image of the clip in a room of rows and columns."""
+        count = self.shape[0]
+        frame = self._shades.show(self._values[:, number], 0)
+        image = fitted(frame, room, self.shape[2] / self.shape[1])
+        if drawing is None:
+            return image
+        weights = interpolation(len(drawing.values), count)[number]
+        part = np.tensordot(weights, drawing.values, axes=1)
+        return over_image(image, _part(drawing, part))
 
 
 def _spread(count: int, most: int) -> list[int]:

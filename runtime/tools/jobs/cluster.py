@@ -46,7 +46,7 @@ def on_ray(address: str | None = None, actors: int | None = None) -> Engine:
             ) from None
         ray: Any = import_module("ray")
         settings = replace(worker.settings, threads=worker.settings.threads or 1)
-        with _connected(ray, address):
+        with connected(ray, address):
             make = partial(type(worker), settings)
             yield from _explained(ray, make, settings.threads or 1, batches, actors)
 
@@ -89,6 +89,7 @@ def _explained(
             f"the cluster has cores for {room} actors of {threads} threads, not for "
             f"{max(count, 1)}; give fewer --actors or --threads"
         )
+    ray.data.DataContext.get_current().enable_progress_bars = False
     items = [{"paths": json.dumps(batch)} for batch in batches]
     done = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         Actor,
@@ -104,8 +105,16 @@ def _explained(
 
 
 @contextlib.contextmanager
-def _connected(ray: Any, address: str | None) -> Generator[None]:
-    """Connect to Ray, and disconnect at the end unless the caller was connected before."""
+def connected(ray: Any, address: str | None) -> Generator[None]:
+    """Connect to Ray, and disconnect at the end unless the caller was connected before.
+
+    Args:
+        ray: The package.
+        address: See `on_ray`.
+
+    Raises:
+        JobError: There is no cluster.
+    """
     if ray.is_initialized():
         yield
         return
@@ -123,7 +132,6 @@ def _connected(ray: Any, address: str | None) -> Generator[None]:
             f"no Ray cluster at {address or 'this machine'}: {reason}; start one with "
             "`ray start --head`, or leave --ray-address out"
         ) from error
-    ray.data.DataContext.get_current().enable_progress_bars = False
     try:
         yield
     finally:

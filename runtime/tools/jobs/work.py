@@ -14,6 +14,7 @@ from ...explainer import Explainer
 from ...output.box_explanation import BoxExplanation
 from ...output.box_files import boxes_file, write_boxes
 from ...output.explanation import Explanation
+from ...output.printed import WIDTH
 from ...output.render import LookOptions
 from ...plain_text import plain, unicode_only
 from .boxes import box_records
@@ -118,9 +119,14 @@ class Worker:
 
 
 def _saved(
-    found: Explanation, folder: Path, suffix: str = ".png", **look: Unpack[LookOptions]
+    found: Explanation,
+    folder: Path,
+    suffix: str = ".png",
+    width: float = WIDTH,
+    fps: float | None = None,
+    **look: Unpack[LookOptions],
 ) -> list[Path]:
     """Write one image's files: of a detector one for all boxes, else one for each class."""
     if isinstance(found, BoxExplanation):
-        return write_boxes(found, folder / boxes_file(found.name, suffix), **look)
-    return found.save(folder, suffix=suffix, **look)
+        return write_boxes(found, folder / boxes_file(found.name, suffix), width, fps, **look)
+    return found.save(folder, suffix=suffix, width=width, fps=fps, **look)

@@ -1,0 +1,40 @@
+"""`TITLES` are the names of the methods as their authors write them."""
+
+from __future__ import annotations
+
+TITLES: dict[str, str] = {
+    "gradcam": "Grad-CAM",
+    "gradcam++": "Grad-CAM++",
+    "xgradcam": "XGrad-CAM",
+    "hirescam": "HiResCAM",
+    "layercam": "LayerCAM",
+    "gradcam-elementwise": "Grad-CAM, element by element",
+    "eigencam": "Eigen-CAM",
+    "eigengradcam": "Eigen-Grad-CAM",
+    "kpcacam": "KPCA-CAM",
+    "fem": "FEM",
+    "cam": "CAM",
+    "counterfactual": "Grad-CAM, counterfactual",
+    "finercam": "Finer-CAM",
+    "attention": "Attention",
+    "rollout": "Attention rollout",
+    "gradient-rollout": "Gradient rollout",
+    "legrad": "LeGrad",
+    "grad-eclip": "Grad-ECLIP",
+    "saliency": "Saliency",
+    "input-x-gradient": "Input x gradient",
+    "smoothgrad": "SmoothGrad",
+    "smoothgrad-squared": "SmoothGrad squared",
+    "vargrad": "VarGrad",
+    "integrated-gradients": "Integrated gradients",
+    "guided-backprop": "Guided backpropagation",
+    "deconvnet": "Deconvnet",
+    "guided-gradcam": "Guided Grad-CAM",
+    "fullgrad": "FullGrad",
+    "scorecam": "Score-CAM",
+    "rise": "RISE",
+    "ablationcam": "Ablation-CAM",
+    "reciprocam": "Recipro-CAM",
+    "shapleycam": "ShapleyCAM",
+}
+"""The name of every method, by its id."""

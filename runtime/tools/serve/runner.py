@@ -1,0 +1,248 @@
+"""`serve` runs the application by uvicorn until a signal ends it, and loses no request then."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import stat
+import threading
+from collections.abc import Callable, Generator
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ...errors import GraftcamError
+from .application import application
+from .service import Service
+
+_BACKLOG = 2048  # connections that the system holds until they are accepted
+_LINGER = 1.0  # seconds that idle connections stay open at the end, for requests on their way
+_IDLE = 30  # seconds that a connection may wait for its next request
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound, and accepts nothing yet.
+
+    Raises:
+        GraftcamError: The port is in use, or the host unknown.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        found = socket.socket(family, kind, protocol)
+        if os.name == "posix":  # elsewhere it would share a port that is in use
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise GraftcamError(
+            f"cannot listen on {host}, port {port}: {reason}; give another --port, or end what "
+            "uses it"
+        ) from error
+    return found
+
+
+def inherit(number: int) -> socket.socket:
+    """Return the listening socket that the starter of this process left open.
+
+    Raises:
+        GraftcamError: The number is not that of a listening socket.
+    """
+    try:
+        if not stat.S_ISSOCK(os.fstat(number).st_mode):
+            raise OSError("it is no socket")
+        found = socket.socket(fileno=number)
+        if not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise OSError("it does not listen")
+    except OSError as error:
+        raise GraftcamError(
+            f"--fd {number}: {error.strerror or error}; give the number of a listening socket that "
+            "the starter of this process left open (of systemd: 3)"
+        ) from error
+    return found
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the address to enter in a browser."""
+    name = listener.getsockname()
+    host, port = str(name[0]), int(name[1])
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def serve(
+    service: Service, listener: socket.socket, ready: Callable[[], Any], *, inherited: bool = False
+) -> None:
+    """Answer requests until SIGTERM, SIGINT or SIGHUP; a second signal ends the process at once.
+
+    Args:
+        service: The service; its models are opened here.
+        listener: The socket, bound.
+        ready: Called when the models are open.
+        inherited: Whether another process holds the socket, too, and will accept what comes.
+
+    Raises:
+        GraftcamError: A model cannot be opened.
+    """
+    app = application(service)
+    timeout = service.settings.limits.timeout
+
+    class Protocol(_Protocol):
+        patience = timeout
+
+    config = uvicorn.Config(
+        app, http=Protocol, ws="none", lifespan="off", log_level="warning", access_log=False,
+        server_header=False, timeout_keep_alive=_IDLE, backlog=_BACKLOG,
+        timeout_graceful_shutdown=int(2 * timeout) + 1, h11_max_incomplete_event_size=1 << 16,
+    )  # fmt: skip
+    server = _Server(config, service, ready, inherited=inherited)
+    try:
+        server.run([listener])
+    finally:
+        if not server.force_exit:
+            service.close()
+    if server.failure is not None:
+        raise server.failure
+
+
+def wait_for_signal(ready: Callable[[], Any]) -> None:
+    """Call ``ready``, and return at SIGTERM, SIGINT or SIGHUP."""
+    ended = threading.Event()
+    names = ("SIGTERM", "SIGINT", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    earlier = {one: signal.signal(one, lambda *_: ended.set()) for one in numbers}
+    try:
+        ready()
+        ended.wait()
+    finally:
+        for one, handler in earlier.items():
+            signal.signal(one, handler)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server with another beginning and end."""
+
+    def __init__(
+        self, config: uvicorn.Config, service: Service, ready: Callable[[], Any], *, inherited: bool
+    ) -> None:
+        super().__init__(config)
+        self._service, self._ready, self._inherited = service, ready, inherited
+        self.failure: Exception | None = None
+        self._opening: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections, and open the models meanwhile.
+
+        Of an inherited socket connections are accepted when the models are open: until then the
+        predecessor accepts them, or the system holds them.
+        """
+        if self._inherited:
+            await self._open()
+            if self.failure is not None:
+                return
+        await super().startup(sockets)
+        if not self._inherited:
+            self._opening = asyncio.create_task(self._open())
+
+    async def _open(self) -> None:
+        try:
+            await asyncio.to_thread(self._service.open)
+        except Exception as error:
+            self.failure, self.should_exit = error, True
+            return
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what was accepted.
+
+        From here on each answer closes its connection. Connections that are idle stay open for a
+        moment, since a request may be on its way.
+        """
+        self._service.stopping = True
+        for listener in sockets or []:
+            if not self._inherited:
+                await self._accept_waiting(listener)
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        until = asyncio.get_running_loop().time() + _LINGER
+        while self.server_state.connections and not self.force_exit:
+            if asyncio.get_running_loop().time() > until:
+                break
+            await asyncio.sleep(0.02)
+        await super().shutdown([])
+
+    async def _accept_waiting(self, listener: socket.socket) -> None:
+        """Accept the connections that the system holds, which closing the socket would cut."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener.fileno())
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                connection, _ = listener.accept()
+                connection.setblocking(False)
+                await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        kind: Any = self.config.http_protocol_class
+        return kind(config=self.config, server_state=self.server_state,
+                    app_state=self.lifespan.state)  # fmt: skip
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Handle signals: they end the service, and the process by its own exit code."""
+        more = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
+        earlier = {one: signal.signal(one, self.handle_exit) for one in more}
+        try:
+            with super().capture_signals():
+                yield
+                self._captured_signals.clear()  # uvicorn would raise them again
+        finally:
+            for one, handler in earlier.items():
+                signal.signal(one, handler)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """End the service; at once if it is ending already."""
+        if self.should_exit:
+            self.force_exit = True
+        self.should_exit = True
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1 that waits for the head of a request only so long."""
+
+    patience = 30.0
+    _head: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Wait for the rest of a head, or stop waiting."""
+        super().data_received(data)
+        cycle: Any = self.cycle  # None before the first request
+        if cycle is None or cycle.response_complete:
+            self._wait_for_head()
+        else:
+            self._stop_waiting()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait_for_head(self) -> None:
+        if self._head is None:
+            self._head = self.loop.call_later(self.patience, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
