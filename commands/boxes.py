@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from ..runtime.errors import InputError, RenderError
 from ..runtime.writing import guard
-from .common import Numbers, meter, progress_bar, say
+from .common import Numbers, meter, note, progress_bar, say
 from .drawing import Drawing
 from .options import group
 
@@ -163,7 +163,7 @@ def explain_detector(
                 texts.append(describe_boxes(path, found, saved))
             bar(done, len(examples))
     say(write_json(rows, indent=2) if as_json else "\n".join(texts))
-    say(f"ran on {explainer.provider}", err=True)
+    note(f"ran on {explainer.provider}")
 
 
 def _destination(target: Path | None, name: str, method: str | None, drawing: Drawing) -> Path:

@@ -10,7 +10,7 @@ from click import option
 
 from ..runtime.plain_text import plain, plain_lines
 from .artifact import Wanted, artifact_of, model_options
-from .common import command, say
+from .common import command, note, say
 from .further_inputs import input_option
 from .guarded import TextOrFile
 from .options import (
@@ -88,7 +88,7 @@ def concepts(
         say(write_json({**found.to_dict(), "files": [str(file) for file in files]}, indent=2))
         return
     say(_described(found, files))
-    say(plain(f"ran on {explainer.provider}"), err=True)
+    note(plain(f"ran on {explainer.provider}"))
 
 
 def _described(found: Concepts, files: list[Path]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..runtime.exit_codes import ExitCode
 from ..runtime.plain_text import plain, plain_lines
 from .common import command, progress_bar, say
 from .further_inputs import input_option
@@ -81,7 +82,7 @@ def diff(
     low = [] if at_least is None else found.below(at_least)
     for reason in low:
         say(reason, err=True)
-    sys.exit(1 if low or found.failed else 0)
+    sys.exit(ExitCode.FAILED if low or found.failed else ExitCode.DONE)
 
 
 def _described(found: Comparison, first: Path, second: Path, show: int) -> str:

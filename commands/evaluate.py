@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import option
 
+from ..runtime.exit_codes import ExitCode
 from ..runtime.plain_text import plain
 from .artifact import Wanted, artifact_of, model_options
-from .common import Setting, command, progress_bar, say
-from .folder import INTERRUPTED, engine_of
+from .common import Setting, command, note, progress_bar, say
+from .folder import engine_of
 from .further_inputs import input_option
 from .guarded import TextOrFile
 from .options import (
@@ -131,19 +132,19 @@ def evaluate(
             found, done = run_evaluation(worker, work, retry=retry, progress=bar)
     except KeyboardInterrupt:
         say("Interrupted; run the same command again to go on", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(ExitCode.INTERRUPTED)
     files = [done.table, *found.save(folder)]
     if parquet:
         files.append(write_scores(done.table))
     _tell(found, files, advise=advise, as_json=as_json)
     if worker.drawn is not None and worker.drawn.unknown:
         names = ", ".join(worker.drawn.unknown)
-        say(plain(f"left out, since no label of the model is theirs: {names}"), err=True)
+        note(plain(f"left out, since no label of the model is theirs: {names}"))
     low = found.below(floors)
     for reason in low:
         say(plain(reason), err=True)
-    say(plain(f"ran on {done.provider}"), err=True)
-    sys.exit(1 if low or done.failed else 0)
+    note(plain(f"ran on {done.provider}"))
+    sys.exit(ExitCode.FAILED if low or done.failed else ExitCode.DONE)
 
 
 def _tell(found: Evaluation, files: list[Path], *, advise: bool, as_json: bool) -> None:

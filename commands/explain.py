@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,7 +16,7 @@ from ..runtime.json_text import write_json
 from ..runtime.methods.fusion import FUSES, Fuse
 from .artifact import Wanted, artifact_of, model_options
 from .boxes import box_options, explain_detector, refuse_options, request_of_boxes
-from .common import Setting, command, meter, progress_bar, say
+from .common import Setting, command, meter, note, progress_bar, say
 from .drawing import Drawing, drawing_options
 from .folder import explain_folder, folder_options
 from .further_inputs import input_option
@@ -35,6 +33,7 @@ from .options import (
     threads_option,
     to_option,
 )
+from .terminal import coloured
 from .words import bank_from, say_unchecked, words_options
 
 if TYPE_CHECKING:
@@ -233,7 +232,7 @@ def explain(
     drawing.check(folder)
     methods = methods or ("gradcam",)
     each, many = list(dict.fromkeys(methods)), len(images) >= _MANY
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    colour = coloured()
     rows: list[dict[str, Any]] = []
     texts: list[str] = []
     with progress_bar("explaining", hidden=not many) as bar:
@@ -250,7 +249,7 @@ def explain(
                     texts.append(describe_explanation(path, one, saved, colour=colour))
             bar(count, len(images))
     say(write_json(rows, indent=2) if as_json else "\n".join(texts), colour=colour)
-    say(f"ran on {explainer.provider}", err=True)
+    note(f"ran on {explainer.provider}")
 
 
 def _opened(

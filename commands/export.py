@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 
+from ..runtime.exit_codes import ExitCode
 from ..runtime.json_text import write_json
 from ..runtime.settings import Score, TorchExport
 from .common import Steps, command, need_exporter, say
-from .config import Lock, export_all, read_config
+from .config import Lock, read_config
+from .config_run import export_all
 from .export_options import (
     detector_options,
     extra_options,
@@ -83,10 +85,10 @@ def export(
         if path is not None:
             raise click.UsageError("the file of --config names the artifacts; leave --to out")
         entries = read_config(config, export, source)
-        sys.exit(export_all(entries, Lock(config), export, fresh=fresh))
+        sys.exit(export_all(entries, Lock(config), export, fresh=fresh, as_json=as_json))
     if source is None or path is None:
         raise click.UsageError("SOURCE and --to are needed, or --config")
-    from ..exporter import UnprovenError, Verify
+    from ..exporter import Verify
     from ..exporter import export as run
     from ..exporter.clock import Clock
     from ..exporter.places import check_places
@@ -96,6 +98,7 @@ def export(
     from ..exporter.report.page.write import page_of_failure
     from ..exporter.source.labels import labels_of_files
     from ..exporter.source.named import load_source
+    from ..exporter.verify.verdict.settings import SECONDS
 
     check_places(path, options["report"], ())
     transform = {name: options.pop(name) for name in TRANSFORM}
@@ -115,7 +118,8 @@ def export(
         verify = Verify(*(options.pop(key) for key in _VERIFY))
         labels = labels_of_files(labels, score.outputs) if labels else own
         preprocess = transform_of(transform, loaded, shapes) if given else loaded.preprocess
-    with Steps() as steps:
+    most = SECONDS[verify.level] if verify.seconds is None else verify.seconds
+    with Steps(most, "verify") as steps:
         report = run(
             loaded.model, path, loaded.inputs, score=score,
             trace=TorchExport(**traced) if traced else None, labels=labels, name=name,
@@ -124,7 +128,7 @@ def export(
     report.notes.extend([*loaded.notes, *missing(report.spec)])
     say(write_json(report.to_dict(), indent=2) if as_json else describe_report(report))
     if report.verification.verdict == "unproven":
-        sys.exit(UnprovenError.exit_code)
+        sys.exit(ExitCode.UNPROVEN)
 
 
 def _names(record: Any) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ..runtime.exit_codes import ExitCode
 from .common import Steps, command, need_exporter, say
 from .custody import check_signature, checked_key, custody_options, write_attestation
 from .guarded import STDOUT, Destination, TextOrFile
@@ -17,6 +18,7 @@ from .options import FILE, engine_option, max_pixels_option, source_options
     "graftcam verify resnet50.onnx --against torchvision:resnet50 --weights resnet50.pt",
     "graftcam verify my.onnx --against plain.onnx --images images --json verdict.json",
     "graftcam verify my.onnx --against my.models:build --all",
+    "graftcam verify my.onnx --json | jq -r .verdict",
     "graftcam verify my.onnx --engine openvino",
     "graftcam verify my.onnx --signature my.onnx.sig --public-key key.pub",
     "graftcam verify my.onnx --attest verdict.json --key key.pem",
@@ -37,8 +39,10 @@ from .options import FILE, engine_option, max_pixels_option, source_options
               help="How long to compare. Default: 600; inf: until it is done.")  # fmt: skip
 @click.option("--all", "everything", is_flag=True,
               help="Make every check. Default: stop at the first that fails.")  # fmt: skip
-@click.option("--json", "file", type=Destination(), metavar="FILE",
-              help="Write the report to this file; - prints it instead of the text.")  # fmt: skip
+@click.option("--json", "file", type=Destination(), is_flag=False, flag_value=STDOUT,
+              metavar="[FILE]",
+              help="Write the report to this file; alone, or with -, print it instead of the "
+                   "text.")  # fmt: skip
 @custody_options
 def verify(
     artifact: Path, against: str | None, weights: str | None,
@@ -71,7 +75,7 @@ def verify(
         if alone:
             return
     need_exporter(artifact, against)
-    from ..exporter.errors import UnprovenError, WriteError, errors_of_model
+    from ..exporter.errors import WriteError, errors_of_model
     from ..exporter.release import input_shapes, scored_outputs, verify_artifact
     from ..exporter.source.labels import labels_of_files
     from ..exporter.source.named import is_file, load_source
@@ -88,7 +92,8 @@ def verify(
         source = load_source(against, weights, shapes, recorded, trust=trust)
     outputs = scored_outputs(artifact) if labels else ()
     names = labels_of_files(labels, outputs) if labels else source and source.labels
-    with Steps() as steps, errors_of_model(artifact):
+    most = 600.0 if seconds is None else seconds
+    with Steps(most) as steps, errors_of_model(artifact):
         spec, verdict = verify_artifact(
             artifact, source, names, images, seconds=seconds, progress=steps,
             everything=everything, max_pixels=max_pixels, engine=engine,
@@ -103,4 +108,4 @@ def verify(
     else:
         say(describe_verdict(artifact, verdict))
     if verdict.status != "pass":
-        raise click.exceptions.Exit(1 if verdict.failures else UnprovenError.exit_code)
+        raise click.exceptions.Exit(ExitCode.FAILED if verdict.failures else ExitCode.UNPROVEN)

@@ -13,7 +13,7 @@ from click import option
 from ..runtime.json_text import write_json
 from ..runtime.plain_text import plain
 from ..runtime.visualize.settings import PARAMETRISATIONS, PRESETS, Parametrisation
-from .common import Numbers, command, progress_bar, say
+from .common import Numbers, command, note, progress_bar, say
 from .guarded import Destination
 from .options import (
     FILE,
@@ -149,7 +149,7 @@ def visualize(
     written = plain(", ".join(map(str, files)))
     say(numbers if as_json else f"score {found.start:.3f} for noise, {found.score:.3f} "
         f"after {len(found.curve)} steps  -> {written}")  # fmt: skip
-    say(f"ran on {session.provider}", err=True)
+    note(f"ran on {session.provider}")
 
 
 def _texts(session: Session, prompts: Sequence[str], bank: Bank | Path | None) -> Any:
