@@ -102,7 +102,7 @@ class _Group(click.Group):
             raise
         except GraftcamError as error:
             failure = click.ClickException(str(error))
-            failure.exit_code = error.exit_code
+            vars(failure)["exit_code"] = error.exit_code
             raise failure from error
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""

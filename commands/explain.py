@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ from .options import (
     to_option,
 )
 from .terminal import coloured
+from .video_options import VideoSettings, video_options, videos_among
 from .words import bank_from, say_unchecked, words_options
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ _request_options = group(
            help="Linear scores: weights of the output, [K, *output] or [*output], instead of "
                 "classes."),
     words_options,
+    video_options,
 )  # fmt: skip
 
 
@@ -128,7 +130,9 @@ def explain(
     score_weights: Path | None, prompts: tuple[str, ...], bank: Path | None,
     text_encoder: Path | None, tokenizer: Path | None, templates: tuple[str, ...],
     length: int | None, pad: str | None, box_index: tuple[int, ...], conf: float | None,
-    iou: float | None, why: tuple[str, ...], limit: int | None, near_miss: bool, drawing: Drawing,
+    iou: float | None, why: tuple[str, ...], limit: int | None, near_miss: bool,
+    every: int | None, start: float | None, end: float | None, smooth: float | None,
+    window: bool | None, drawing: Drawing,
     max_pixels: int, provider: str | None, threads: int | None, as_json: bool, **of_folder: Any,
 ) -> None:  # fmt: skip
     """Write images that show where a model saw its classes in the IMAGES.
@@ -150,6 +154,7 @@ def explain(
     """
     _refuse_unused(classes, layers, prompts)
     photos = next((path for path in images if path.is_dir()), None)
+    video, is_video = VideoSettings(every, start, end, smooth, window), videos_among(images)
     # A folder's images may be explained by processes that run elsewhere.
     absolute = partial(_absolute, photos is not None)
     further = {name: absolute(value) for name, value in inputs.items()}
@@ -187,21 +192,27 @@ def explain(
     named_bank = bank_from(prompts, bank, text_encoder, tokenizer, templates, length, pad)
     if named_bank is not None:
         request["bank"] = absolute(named_bank)
-    if photos is not None:
-        if len(images) > 1:
-            raise click.UsageError("a folder must be the only one of the IMAGES")
-        if len(methods) > 1 or drawing.panel:
-            raise click.UsageError("a folder takes one --method and no --panel")
-        if folder is None:
-            raise _no_folder()
-        model = artifact_of(source, wanted, (), max_pixels)
-        explainer = _opened(model, provider, threads, max_pixels, preprocess)
-        refuse_options(explainer)
-        if explainer.spec.detector is not None:
-            if boxes:
-                raise click.UsageError("a folder takes no --box N: the numbers are of one image")
-            request = request_of_boxes(request)
-        say_unchecked(explainer.spec, named_bank)
+    explained_as_one = photos is not None or is_video
+    if explained_as_one and len(methods) > 1:
+        raise click.UsageError("a folder, and a video, takes one --method")
+    if not is_video and video.given:
+        raise click.UsageError(f"only a video or a camera takes {', '.join(video.given)}")
+    if photos is not None and (len(images) > 1 or drawing.panel):
+        raise click.UsageError("a folder must be the only one of the IMAGES, without --panel")
+    if photos is None:
+        _refuse_of_folder(of_folder, "batch" if is_video else "")
+    if folder is None and photos is not None:
+        raise _no_folder()
+    model = artifact_of(source, wanted, () if explained_as_one else images, max_pixels)
+    explainer = _opened(model, provider, threads, max_pixels, preprocess)
+    refuse_options(explainer)
+    say_unchecked(explainer.spec, named_bank)
+    is_detector = explainer.spec.detector is not None
+    if is_detector:
+        if explained_as_one and boxes:
+            raise click.UsageError("--box N is of one image: a folder, and a video, takes none")
+        request = request_of_boxes(request)
+    if photos is not None and folder is not None:
         request["method"] = methods[0] if methods else explainer.spec.layers[0].method or "gradcam"
         from ..runtime.tools.jobs.settings import Settings
 
@@ -212,24 +223,25 @@ def explain(
             artifact, pictures, to, request, look, batch, provider, threads, max_pixels, preprocess
         )
         explain_folder(job, as_json=as_json, **of_folder)
-    given = [f"--{name.replace('_', '-')}" for name, value in of_folder.items() if value]
-    if given:
-        raise click.UsageError(f"only a folder of images takes {', '.join(given)}")
-    from ..runtime.inputs.names import Names
-    from ..runtime.output.text import describe_explanation
+    if is_video:
+        if methods:
+            request["method"] = methods[0]
+        from .video import explain_videos
 
-    model = artifact_of(source, wanted, images, max_pixels)
-    explainer, names = _opened(model, provider, threads, max_pixels, preprocess), Names()
-    refuse_options(explainer)
-    if explainer.spec.detector is not None:
-        chosen = request_of_boxes(request)
-        explain_detector(explainer, images, chosen, methods, further, drawing, folder,
+        explain_videos(explainer, images, request, drawing, folder, video, of_folder["batch"],
+                       as_json=as_json)  # fmt: skip
+        return
+    if is_detector:
+        explain_detector(explainer, images, request, methods, further, drawing, folder,
                          as_json=as_json)  # fmt: skip
         return
     if folder is None:
         raise _no_folder()
-    say_unchecked(explainer.spec, named_bank)
+    from ..runtime.inputs.names import Names
+    from ..runtime.output.text import describe_explanation
+
     drawing.check(folder)
+    names = Names()
     methods = methods or ("gradcam",)
     each, many = list(dict.fromkeys(methods)), len(images) >= _MANY
     colour = coloured()
@@ -258,6 +270,14 @@ def _opened(
     from ..runtime import Explainer
 
     return Explainer(model, provider, threads, max_pixels=max_pixels, preprocess=preprocess)
+
+
+def _refuse_of_folder(options: Mapping[str, Any], allowed: str) -> None:
+    """Refuse options that only a folder takes, but for one."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items()
+             if value and name != allowed]  # fmt: skip
+    if given:
+        raise click.UsageError(f"only a folder of images takes {', '.join(given)}")
 
 
 def _refuse_unused(classes: Sequence[str], layers: Sequence[str], prompts: Sequence[str]) -> None:

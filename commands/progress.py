@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator
 
 import click
 
-from ..runtime.plain_text import plain
+from ..runtime.plain_text import clip, plain
 from .terminal import is_quiet, say
 
 Show = Callable[[int, int], None]
@@ -25,7 +25,7 @@ _REDRAWN = 0.1  # seconds from one drawing to the next
 _HIDDEN = 0.4  # seconds in which work may end without a line
 _LOGGED = 30.0  # seconds from one line of a log to the next
 _BAR = 20  # characters
-_NARROWEST = 60  # columns of a terminal that has room for a bar
+_SHORTEST = 8  # characters of a label that are always there
 _ERASE = "\r\x1b[K"
 
 
@@ -63,13 +63,15 @@ class Counter:
 
     def text(self, done: int, total: int, now: float, *, bar: bool = True) -> str:
         """Return the line for a state."""
-        parts = [self._label]
-        if bar and total and _columns() >= _NARROWEST:
-            full = _BAR * done // total
-            parts.append(f"[{'#' * full}{'.' * (_BAR - full)}]")
-        parts.append(f"{done}/{total}" if total else f"{done}")
         left = self._left(done, total, now)
-        parts.append(f"{duration(now - self._begun)}" if left is None else f"{duration(left)} left")
+        count = f"{done}/{total}" if total else f"{done}"
+        timed = duration(now - self._begun) if left is None else f"{duration(left)} left"
+        # The numbers are never cut: first the bar goes, then the end of the label.
+        room = _columns() - 1 - len(f"  {count}  {timed}") if bar else len(self._label)
+        parts = [clip(self._label, max(room, _SHORTEST)), count, timed]
+        if total and room - len(self._label) >= _BAR + 4:
+            full = min(_BAR, _BAR * done // total)
+            parts.insert(1, f"[{'#' * full}{'.' * (_BAR - full)}]")
         return "  ".join(parts)
 
     def _left(self, done: int, total: int, now: float) -> float | None:
