@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from ..runtime.errors import InputError, RenderError
 from ..runtime.writing import guard
 from .common import Numbers, meter, note, progress_bar, say
 from .drawing import Drawing
+from .opening import open_written
 from .options import group
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def request_of_boxes(request: Request) -> Request:
 
 def explain_detector(
     explainer: Explainer,
-    images: Sequence[Path],
+    images: Mapping[Path, Path],
     request: Request,
     methods: Sequence[str],
     further: dict[str, Any],
@@ -120,18 +121,20 @@ def explain_detector(
     target: Path | None,
     *,
     as_json: bool,
+    opened: bool,
 ) -> None:
     """Explain the boxes of images: write a picture for each, and print a line for each box.
 
     Args:
         explainer: The artifact.
-        images: Photographs, or files of what the model takes.
+        images: Photographs, or files of what the model takes, and how each is called.
         request: What to explain.
         methods: Ids of methods; empty: the artifact's own.
         further: Values of further inputs.
         drawing: How to draw.
         target: A folder, or with one picture its file; None: a file in the current folder.
         as_json: Print JSON instead of lines.
+        opened: Show what was written.
     """
     from ..runtime.inputs.names import Names
     from ..runtime.json_text import write_json
@@ -141,7 +144,9 @@ def explain_detector(
     if target is not None:
         guard(target, (), RenderError, folder=not _is_picture(target))
     each: Sequence[str | None] = list(dict.fromkeys(methods)) or [None]
-    examples = [(path, one) for path in images for one in explainer.read_file(path, further)]
+    examples = [
+        (path, one) for file, path in images.items() for one in explainer.read_file(file, further)
+    ]
     if _is_picture(target) and len(examples) * len(each) > 1:
         raise RenderError(f"{target} is one file for several pictures; give a folder: -o out")
     names, many = Names(), len(images) >= _MANY
@@ -164,6 +169,8 @@ def explain_detector(
             bar(done, len(examples))
     say(write_json(rows, indent=2) if as_json else "\n".join(texts))
     note(f"ran on {explainer.provider}")
+    if opened:
+        open_written([Path(file) for row in rows for file in row["files"]])
 
 
 def _destination(target: Path | None, name: str, method: str | None, drawing: Drawing) -> Path:

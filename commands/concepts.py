@@ -13,6 +13,7 @@ from .artifact import Wanted, artifact_of, model_options
 from .common import command, note, say
 from .further_inputs import input_option
 from .guarded import TextOrFile
+from .opening import open_option, open_written
 from .options import (
     FILE,
     LAYER_NAMES,
@@ -53,13 +54,14 @@ if TYPE_CHECKING:
 @max_pixels_option
 @provider_option
 @threads_option
+@open_option
 @json_option
 def concepts(
     source: str, images: tuple[Path, ...], folder: Path, weights: str | None,
     shapes: dict[str, list[int | None]], labels: str | None, preprocess: str | None,
     components: int, clip: bool, classes: tuple[str, ...], top: int | None, output: str | None,
     layer: str | None, inputs: dict[str, Any], max_pixels: int, provider: str | None,
-    threads: int | None, as_json: bool,
+    threads: int | None, opened: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Write the concepts that a layer sees in all IMAGES together (files or folders).
 
@@ -84,6 +86,8 @@ def concepts(
         output=output, layer=layer, clip=clip, inputs=inputs or None,
     )  # fmt: skip
     files = found.save(folder)
+    if opened:
+        open_written(files[2:])
     if as_json:
         say(write_json({**found.to_dict(), "files": [str(file) for file in files]}, indent=2))
         return

@@ -16,6 +16,7 @@ from .common import Setting, command, note, progress_bar, say
 from .folder import engine_of
 from .further_inputs import input_option
 from .guarded import TextOrFile
+from .opening import open_option, open_written
 from .options import (
     FILE,
     class_option,
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
 @max_pixels_option
 @provider_option
 @threads_option
+@open_option
 @json_option
 def evaluate(
     source: str, images: tuple[Path, ...], folder: Path, weights: str | None,
@@ -95,7 +97,7 @@ def evaluate(
     settings: tuple[tuple[str, Any], ...], tuning: tuple[tuple[str, Any], ...], advise: bool,
     demands: tuple[tuple[str, Any], ...], batch: int, retry: bool, parquet: bool, engine: str,
     ray_address: str | None, actors: int | None, inputs: dict[str, Any], max_pixels: int,
-    provider: str | None, threads: int | None, as_json: bool,
+    provider: str | None, threads: int | None, opened: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Score maps of methods and layers on IMAGES: one folder, or photographs.
 
@@ -140,6 +142,8 @@ def evaluate(
     if worker.drawn is not None and worker.drawn.unknown:
         names = ", ".join(worker.drawn.unknown)
         note(plain(f"left out, since no label of the model is theirs: {names}"))
+    if opened:
+        open_written([file for file in files if file.suffix == ".html"])
     low = found.below(floors)
     for reason in low:
         say(plain(reason), err=True)

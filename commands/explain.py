@@ -16,11 +16,13 @@ from ..runtime.json_text import write_json
 from ..runtime.methods.fusion import FUSES, Fuse
 from .artifact import Wanted, artifact_of, model_options
 from .boxes import box_options, explain_detector, refuse_options, request_of_boxes
+from .clipboard import pasted
 from .common import Setting, command, meter, note, progress_bar, say
 from .drawing import Drawing, drawing_options
 from .folder import explain_folder, folder_options
 from .further_inputs import input_option
 from .guarded import TextOrFile
+from .opening import open_option, open_written
 from .options import (
     FILE,
     LAYER_NAMES,
@@ -102,6 +104,9 @@ _request_options = group(
     "graftcam explain skin.onnx mole.jpg -o out --input age=54 --input site=0,0,1,0",
     "graftcam explain change.onnx before.jpg -o out --input after=after.jpg --over after",
     "graftcam explain faces.onnx photo.jpg -o out --output age --class 31",
+    "graftcam explain resnet50.onnx clip.mp4 -o out --class tabby --start 1:30 --smooth 0.6",
+    "graftcam explain resnet50.onnx 0",
+    "graftcam explain resnet50.onnx clipboard -o out --open",
     "graftcam explain yolo.onnx street.jpg",
     "graftcam explain yolo.onnx street.jpg -o why.png --box 2 --why edges",
     "graftcam explain yolo.onnx street.jpg -o out --class car --conf 0.1 --method layercam",
@@ -118,6 +123,7 @@ _request_options = group(
 @provider_option
 @threads_option
 @folder_options
+@open_option
 @json_option
 def explain(
     source: str, images: tuple[Path, ...], folder: Path | None, weights: str | None,
@@ -133,7 +139,8 @@ def explain(
     iou: float | None, why: tuple[str, ...], limit: int | None, near_miss: bool,
     every: int | None, start: float | None, end: float | None, smooth: float | None,
     window: bool | None, drawing: Drawing,
-    max_pixels: int, provider: str | None, threads: int | None, as_json: bool, **of_folder: Any,
+    max_pixels: int, provider: str | None, threads: int | None, opened: bool, as_json: bool,
+    **of_folder: Any,
 ) -> None:  # fmt: skip
     """Write images that show where a model saw its classes in the IMAGES.
 
@@ -142,7 +149,11 @@ def explain(
 
     IMAGES are photographs, if the artifact stores how to prepare them (or with --preprocess), or
     files of what the model takes itself: arrays (.npy; .npz with the model's inputs by name), sound
-    (.wav) or scans (.nii, .nii.gz).
+    (.wav) or scans (.nii, .nii.gz). `clipboard` is the image that was copied.
+
+    A video (.mp4, .mov, .avi, .mkv, ...) becomes an explained video, DIR/NAME-explained.mp4, or
+    with --format png a picture of each frame. A number is a camera: 0 is the first. Frames are
+    shown in a window where there is a screen; q ends it.
 
     If IMAGES is one folder, all images in it and its subfolders are explained. Overlays are written
     to DIR/overlays, and one line for each image to DIR/results.jsonl. After an interruption, the
@@ -153,6 +164,8 @@ def explain(
     one picture shows the numbered boxes, a map for each, and the maximum of each class's maps.
     """
     _refuse_unused(classes, layers, prompts)
+    called = pasted(images)
+    images = (*called,)
     photos = next((path for path in images if path.is_dir()), None)
     video, is_video = VideoSettings(every, start, end, smooth, window), videos_among(images)
     # A folder's images may be explained by processes that run elsewhere.
@@ -192,25 +205,29 @@ def explain(
     named_bank = bank_from(prompts, bank, text_encoder, tokenizer, templates, length, pad)
     if named_bank is not None:
         request["bank"] = absolute(named_bank)
-    explained_as_one = photos is not None or is_video
-    if explained_as_one and len(methods) > 1:
-        raise click.UsageError("a folder, and a video, takes one --method")
+    if is_video and len(methods) > 1:
+        raise click.UsageError("a video takes one --method")
     if not is_video and video.given:
         raise click.UsageError(f"only a video or a camera takes {', '.join(video.given)}")
-    if photos is not None and (len(images) > 1 or drawing.panel):
-        raise click.UsageError("a folder must be the only one of the IMAGES, without --panel")
     if photos is None:
         _refuse_of_folder(of_folder, "batch" if is_video else "")
+    elif len(images) > 1:
+        raise click.UsageError("a folder must be the only one of the IMAGES")
+    elif len(methods) > 1 or drawing.panel:
+        raise click.UsageError("a folder takes one --method and no --panel")
     if folder is None and photos is not None:
         raise _no_folder()
-    model = artifact_of(source, wanted, () if explained_as_one else images, max_pixels)
+    as_one = photos is not None or is_video
+    model = artifact_of(source, wanted, () if as_one else images, max_pixels)
     explainer = _opened(model, provider, threads, max_pixels, preprocess)
     refuse_options(explainer)
     say_unchecked(explainer.spec, named_bank)
     is_detector = explainer.spec.detector is not None
     if is_detector:
-        if explained_as_one and boxes:
-            raise click.UsageError("--box N is of one image: a folder, and a video, takes none")
+        if as_one and boxes:
+            raise click.UsageError(
+                "a folder or video takes no --box N: the numbers are of one image"
+            )
         request = request_of_boxes(request)
     if photos is not None and folder is not None:
         request["method"] = methods[0] if methods else explainer.spec.layers[0].method or "gradcam"
@@ -222,18 +239,18 @@ def explain(
         job = Settings(
             artifact, pictures, to, request, look, batch, provider, threads, max_pixels, preprocess
         )
-        explain_folder(job, as_json=as_json, **of_folder)
+        explain_folder(job, as_json=as_json, opened=opened, **of_folder)
     if is_video:
         if methods:
             request["method"] = methods[0]
         from .video import explain_videos
 
         explain_videos(explainer, images, request, drawing, folder, video, of_folder["batch"],
-                       as_json=as_json)  # fmt: skip
+                       as_json=as_json, opened=opened)  # fmt: skip
         return
     if is_detector:
-        explain_detector(explainer, images, request, methods, further, drawing, folder,
-                         as_json=as_json)  # fmt: skip
+        explain_detector(explainer, called, request, methods, further, drawing, folder,
+                         as_json=as_json, opened=opened)  # fmt: skip
         return
     if folder is None:
         raise _no_folder()
@@ -248,9 +265,9 @@ def explain(
     rows: list[dict[str, Any]] = []
     texts: list[str] = []
     with progress_bar("explaining", hidden=not many) as bar:
-        for count, path in enumerate(images, 1):
+        for count, (file, path) in enumerate(called.items(), 1):
             request["progress"] = None if many else meter(path.name)
-            for example in explainer.read_file(path, further):
+            for example in explainer.read_file(file, further):
                 name = names.distinct(example.name)
                 own: Any = {**request, "inputs": None}
                 compared = explainer.compare(example, each, **own)
@@ -262,6 +279,8 @@ def explain(
             bar(count, len(images))
     say(write_json(rows, indent=2) if as_json else "\n".join(texts), colour=colour)
     note(f"ran on {explainer.provider}")
+    if opened:
+        open_written([Path(file) for row in rows for file in row["files"]])
 
 
 def _opened(

@@ -24,6 +24,7 @@ from .export_options import (
     transform_options,
 )
 from .guarded import Destination, TextOrFile
+from .opening import open_option, open_written
 from .options import FILE, json_option, source_options
 from .transforms import TRANSFORM, transform_of
 
@@ -66,10 +67,11 @@ _VERIFY = ("verify", "verify_seconds", "accept_partial", "max_pixels")
 @trace_options
 @transform_options
 @gate_options
+@open_option
 @json_option
 def export(
-    source: str | None, path: Path | None, config: Path | None, fresh: bool, as_json: bool,
-    **options: Any,
+    source: str | None, path: Path | None, config: Path | None, fresh: bool, opened: bool,
+    as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Write an artifact from SOURCE: one ONNX file that predicts and explains.
 
@@ -81,6 +83,8 @@ def export(
     """
     # The page that says why a file is refused is the exporter's.
     need_exporter(None if options["report"] else source)
+    if opened and not options["report"]:
+        raise click.UsageError("--open shows the report; give its folder: --report DIR")
     if config is not None:
         if path is not None:
             raise click.UsageError("the file of --config names the artifacts; leave --to out")
@@ -127,6 +131,8 @@ def export(
         )  # fmt: skip
     report.notes.extend([*loaded.notes, *missing(report.spec)])
     say(write_json(report.to_dict(), indent=2) if as_json else describe_report(report))
+    if opened:
+        open_written([Path(options["report"]) / "index.html"])
     if report.verification.verdict == "unproven":
         sys.exit(ExitCode.UNPROVEN)
 

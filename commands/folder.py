@@ -13,6 +13,7 @@ from ..runtime.exit_codes import ExitCode
 from ..runtime.json_text import write_json
 from ..runtime.plain_text import plain
 from .common import note, progress_bar, say
+from .opening import open_written
 from .options import group
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def explain_folder(
     engine: str | None,
     ray_address: str | None,
     actors: int | None,
+    opened: bool,
 ) -> None:
     """Explain a folder; exit with 1 if an image failed, with 130 if the user interrupted it."""
     from ..runtime.tools.jobs.parquet import need_pyarrow, write_parquet
@@ -77,6 +79,8 @@ def explain_folder(
         sys.exit(ExitCode.INTERRUPTED)
     say(write_json(asdict(summary), indent=2, default=str) if as_json else _text(summary))
     note(f"ran on {summary.provider}")
+    if opened:
+        open_written([summary.table.parent])
     sys.exit(ExitCode.FAILED if summary.failed else ExitCode.DONE)
 
 

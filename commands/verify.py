@@ -10,6 +10,7 @@ from ..runtime.exit_codes import ExitCode
 from .common import Steps, command, need_exporter, say
 from .custody import check_signature, checked_key, custody_options, write_attestation
 from .guarded import STDOUT, Destination, TextOrFile
+from .opening import open_option, open_written
 from .options import FILE, engine_option, max_pixels_option, source_options
 
 
@@ -44,13 +45,14 @@ from .options import FILE, engine_option, max_pixels_option, source_options
               help="Write the report to this file; alone, or with -, print it instead of the "
                    "text.")  # fmt: skip
 @custody_options
+@open_option
 def verify(
     artifact: Path, against: str | None, weights: str | None,
     shapes: dict[str, list[int | None]], trust: bool, labels: tuple[str, ...], images: Path | None,
     engine: str | None, max_pixels: int, seconds: float | None, everything: bool,
     file: Path | None,
     signature: Path | None, public_key: Path | None, chain: tuple[Path, ...],
-    attest: Path | None, key: Path | None,
+    attest: Path | None, key: Path | None, opened: bool,
 ) -> None:  # fmt: skip
     """Check whether ARTIFACT may ship: exit code 0 if it may, 1 if not, with the reasons.
 
@@ -65,6 +67,8 @@ def verify(
     With --signature, and none of the options that compare, only the signature and the digests in
     the file are checked; PyTorch is not needed.
     """
+    if opened and (file is None or str(file) == STDOUT):
+        raise click.UsageError("--open shows the report; give its file: --json FILE")
     if against is None and (weights or shapes):
         raise click.UsageError("--weights and --shape describe a source; name it with --against")
     signer = checked_key(signature, public_key, chain, attest, key)
@@ -107,5 +111,7 @@ def verify(
         say(report, nl=False)
     else:
         say(describe_verdict(artifact, verdict))
+    if opened and file is not None:
+        open_written([file])
     if verdict.status != "pass":
         raise click.exceptions.Exit(ExitCode.FAILED if verdict.failures else ExitCode.UNPROVEN)

@@ -17,6 +17,7 @@ from ..runtime.errors import RenderError
 from ..runtime.exit_codes import ExitCode
 from ..runtime.plain_text import plain, plain_lines
 from .common import note, progress_bar, say, tell
+from .opening import open_written
 from .signals import Terminated
 from .video_answers import Answers
 from .video_options import VideoSettings, camera_of
@@ -34,6 +35,7 @@ _BATCH = 4  # frames that are explained together
 def explain_videos(
     explainer: Explainer, videos: Sequence[Path], request: Request, drawing: Drawing,
     target: Path | None, settings: VideoSettings, batch: int | None, *, as_json: bool,
+    opened: bool,
 ) -> None:  # fmt: skip
     """Explain videos or a camera: write videos or frames, show a window, say what was seen.
 
@@ -46,6 +48,7 @@ def explain_videos(
         settings: Which frames, and the window.
         batch: Frames that are explained together.
         as_json: Print JSON instead of lines.
+        opened: Show what was written.
     """
     shown = _wants_window(videos, target, settings)
     places = _places(videos, target)
@@ -63,6 +66,10 @@ def explain_videos(
     for reason in (reason for run in runs for reason in run.reasons):
         say(plain(f"failed: {reason}"), err=True)
     note(f"ran on {explainer.provider}")
+    if opened:
+        open_written([place for place in places if place is not None and place.exists()])
+    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        say("Interrupted; what was explained before is written", err=True)
     if code != ExitCode.DONE:
         raise click.exceptions.Exit(code)
 

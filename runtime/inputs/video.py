@@ -136,8 +136,9 @@ class VideoFile:
         else:
             self._note_end(first + read, seconds)
         if not given:
-            length = f"it ends at {seconds:.1f} s" if read else "there is none in it"
-            raise ImageError(f"{self.name} gives no frame: {length}")
+            length = seconds if read else self._count / self.fps
+            reason = f"it is {length:.1f} s long" if self._start else "there is none in it"
+            raise ImageError(f"{self.name} gives no frame: {reason}")
 
     def _seek(self) -> int:
         """Go to the first frame; return its number."""
