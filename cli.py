@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from .commands.common import example
+from .commands.completes import VARIABLE
 from .commands.signals import ending_by_signals
 from .commands.table import SUMMARIES, Commands
 from .commands.terminal import (
@@ -67,6 +68,10 @@ class _Group(click.Group):
         **more: Any,
     ) -> Any:
         """Run the command line; a signal to end it unwinds it."""
+        if VARIABLE in os.environ:
+            from .commands.completing import register
+
+            register()
         run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **more)
         with ending_by_signals():
             if not standalone_mode:
@@ -78,6 +83,17 @@ class _Group(click.Group):
         """Parse the group's own options, whose help may be read by a program that ends early."""
         with _readers_that_end():
             return super().make_context(*args, **options)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Offer the commands without importing them, or the group's options."""
+        from click.shell_completion import CompletionItem
+
+        names = [
+            CompletionItem(name, help=text)
+            for name, text in SUMMARIES.items()
+            if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands as click does, without importing them."""

@@ -21,6 +21,7 @@ from ..runtime.plain_text import plain
 from ..runtime.reading import file_sha256
 from ..runtime.spec import METADATA_KEY, NEWEST_VERSION
 from .common import Shape, Steps, need_exporter, note, shapes_by_input
+from .completes import completes
 from .guarded import TextOrFile
 from .options import group
 
@@ -46,7 +47,7 @@ model_options = group(
     option("--labels", type=TextOrFile(), metavar="FILE",
            help="A model that is no artifact yet: class names, as for `graftcam export`. Default: "
                 "those of its weights."),
-    option("--preprocess", metavar="WORDS",
+    option("--preprocess", metavar="WORDS", shell_complete=completes("preprocess"),
            help="Training transform, if the artifact stores none or a wrong one: imagenet, torch, "
                 "tf, caffe, unit or raw, with crop, squash or letterbox, bgr, grey and a filter; "
                 "words with commas, as for `graftcam export`."),

@@ -11,6 +11,7 @@ from click import option
 from ..runtime.plain_text import plain, plain_lines
 from .artifact import Wanted, artifact_of, model_options
 from .common import command, note, say
+from .completes import completes
 from .further_inputs import input_option
 from .guarded import TextOrFile
 from .opening import open_option, open_written
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     "graftcam concepts resnet50.onnx cats/*.jpg -o out --components 6 --class tabby --class lynx",
     "graftcam concepts torchvision:efficientnet_b0 photos/ -o out --clip",
 )
-@click.argument("source", type=TextOrFile())
+@click.argument("source", type=TextOrFile(), shell_complete=completes("source"))
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @to_option("folder", "DIR", "Folder for the files.", folder=True)
 @model_options
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
         help="Number of best-ranked classes of each image that concepts are measured by, without "
              "--class. Default: 3.")  # fmt: skip
 @explained_output_option
-@option("--layer", metavar="NAME",
+@option("--layer", metavar="NAME", shell_complete=completes("layer"),
         help=f"Layer: {LAYER_NAMES}. Default: the first.")  # fmt: skip
 @input_option
 @max_pixels_option

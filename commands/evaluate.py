@@ -13,6 +13,7 @@ from ..runtime.exit_codes import ExitCode
 from ..runtime.plain_text import plain
 from .artifact import Wanted, artifact_of, model_options
 from .common import Setting, command, note, progress_bar, say
+from .completes import completes
 from .folder import engine_of
 from .further_inputs import input_option
 from .guarded import TextOrFile
@@ -41,16 +42,17 @@ if TYPE_CHECKING:
     "graftcam evaluate model.onnx photos/ -o scores --setting steps=64 --parquet",
     "graftcam evaluate model.onnx photos/ -o scores --engine ray --ray-address auto",
 )
-@click.argument("source", type=TextOrFile())
+@click.argument("source", type=TextOrFile(), shell_complete=completes("source"))
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @to_option("folder", "DIR", "Folder for the table, the summary and the page.", folder=True)
 @model_options
 @option("--method", "methods", multiple=True, default=["gradcam"], show_default=True,
-        metavar="ID", help="Method to score; repeatable. See docs/methods.md.")  # fmt: skip
-@option("--layer", "layers", multiple=True, metavar="NAME",
+        metavar="ID", shell_complete=completes("method"),
+        help="Method to score; repeatable. See docs/methods.md.")  # fmt: skip
+@option("--layer", "layers", multiple=True, metavar="NAME", shell_complete=completes("layer"),
         help="Layer of the artifact; repeatable: each method is scored at each. Default: the "
              "first.")  # fmt: skip
-@option("--measure", "measures", multiple=True, metavar="ID",
+@option("--measure", "measures", multiple=True, metavar="ID", shell_complete=completes("measure"),
         help="Measure, or all; repeatable. See docs/evaluation.md. Default: insertion, deletion, "
              "road, average-drop, increase, sparseness, and those of places with --truth.",
 )  # fmt: skip

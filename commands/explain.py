@@ -18,6 +18,7 @@ from .artifact import Wanted, artifact_of, model_options
 from .boxes import box_options, explain_detector, refuse_options, request_of_boxes
 from .clipboard import pasted
 from .common import Setting, command, meter, note, progress_bar, say
+from .completes import completes
 from .drawing import Drawing, drawing_options
 from .folder import explain_folder, folder_options
 from .further_inputs import input_option
@@ -51,12 +52,14 @@ _request_options = group(
            help="Number of best-ranked classes to explain, without --class."),
     explained_output_option,
     option("--method", "methods", multiple=True, metavar="ID",
+           shell_complete=completes("method"),
             help="Method that makes the maps; repeatable. Default: gradcam; of detectors the one "
                  "that the artifact computes."),
     option("--option", "settings", multiple=True, type=Setting(),
            help="An option of the methods, such as samples=50; repeatable. Every method that takes "
                 "it gets it."),
     option("--layer", "layers", multiple=True, metavar="NAME",
+           shell_complete=completes("layer"),
            help=f"Target layer: {LAYER_NAMES}; repeatable: their maps are fused."),
     option("--fuse", type=click.Choice(FUSES), default="mean",
            show_default=True,
@@ -112,7 +115,7 @@ _request_options = group(
     "graftcam explain yolo.onnx street.jpg -o out --class car --conf 0.1 --method layercam",
     "graftcam explain bert.onnx ids.npz -o out --tokens vocab.txt --format html",
 )
-@click.argument("source", type=TextOrFile())
+@click.argument("source", type=TextOrFile(), shell_complete=completes("source"))
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @to_option("folder", "DIR", "Folder for the files. Detectors: or the picture to write; by default "
            "NAME-boxes.png in the current folder.", folder=None, required=False)  # fmt: skip

@@ -13,6 +13,7 @@ from ..runtime.exit_codes import ExitCode
 from ..runtime.json_text import write_json
 from ..runtime.settings import Score, TorchExport
 from .common import Steps, command, need_exporter, say
+from .completes import completes
 from .config import Lock, read_config
 from .config_run import export_all
 from .export_options import (
@@ -51,7 +52,7 @@ _VERIFY = ("verify", "verify_seconds", "accept_partial", "max_pixels")
     "    --preprocess unit,letterbox=114 -o explained.onnx",
     "graftcam export --config release.toml",
 )
-@click.argument("source", required=False, type=TextOrFile())
+@click.argument("source", required=False, type=TextOrFile(), shell_complete=completes("source"))
 @click.option("-o", "--to", "path", type=Destination(), metavar="FILE",
               help="The artifact to write; one that is there is replaced.")  # fmt: skip
 @click.option("--config", type=FILE, metavar="FILE",

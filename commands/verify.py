@@ -8,6 +8,7 @@ import click
 
 from ..runtime.exit_codes import ExitCode
 from .common import Steps, command, need_exporter, say
+from .completes import completes
 from .custody import check_signature, checked_key, custody_options, write_attestation
 from .guarded import STDOUT, Destination, TextOrFile
 from .opening import open_option, open_written
@@ -26,6 +27,7 @@ from .options import FILE, engine_option, max_pixels_option, source_options
 )
 @click.argument("artifact", type=FILE)
 @click.option("--against", type=TextOrFile(), metavar="SOURCE",
+              shell_complete=completes("source"),
               help="What it was made from, as for `graftcam export`. Default: its own forward "
                    "part, with finite differences.")  # fmt: skip
 @source_options

@@ -14,6 +14,7 @@ from ..runtime.json_text import write_json
 from ..runtime.plain_text import plain
 from ..runtime.visualize.settings import PARAMETRISATIONS, PRESETS, Parametrisation
 from .common import Numbers, command, note, progress_bar, say
+from .completes import completes
 from .guarded import Destination
 from .opening import open_option, open_written
 from .options import (
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from ..runtime.session.session import Session
 
 _target_options = group(
-    option("--class", "class_name", metavar="ID|LABEL", help="Class whose score to maximise."),
+    option("--class", "class_name", metavar="ID|LABEL", shell_complete=completes("class"),
+           help="Class whose score to maximise."),
     option("--channel", type=click.IntRange(0), metavar="N",
            help="Channel whose mean to maximise; for artifacts exported with --score channel."),
     option("--unit", type=Numbers(int), metavar="ROW,COLUMN",
