@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,7 +113,7 @@ def request_of_boxes(request: Request) -> Request:
 
 def explain_detector(
     explainer: Explainer,
-    images: Mapping[Path, Path],
+    images: Sequence[tuple[Path, Path]],
     request: Request,
     methods: Sequence[str],
     further: dict[str, Any],
@@ -144,9 +144,7 @@ def explain_detector(
     if target is not None:
         guard(target, (), RenderError, folder=not _is_picture(target))
     each: Sequence[str | None] = list(dict.fromkeys(methods)) or [None]
-    examples = [
-        (path, one) for file, path in images.items() for one in explainer.read_file(file, further)
-    ]
+    examples = [(path, one) for file, path in images for one in explainer.read_file(file, further)]
     if _is_picture(target) and len(examples) * len(each) > 1:
         raise RenderError(f"{target} is one file for several pictures; give a folder: -o out")
     names, many = Names(), len(images) >= _MANY

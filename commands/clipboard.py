@@ -35,7 +35,7 @@ if ($image) {
 """
 
 
-def pasted(images: Sequence[Path]) -> dict[Path, Path]:
+def pasted(images: Sequence[Path]) -> list[tuple[Path, Path]]:
     """Return the files to read, and how each is called; the copied image is one for a while.
 
     The file is deleted with the command's context.
@@ -43,13 +43,7 @@ def pasted(images: Sequence[Path]) -> dict[Path, Path]:
     Raises:
         ImageError: There is no image to paste, or no tool for it.
     """
-    files: dict[Path, Path] = {}
-    for path in images:
-        if path == WORD and not path.exists():
-            files[_paste()] = WORD
-        else:
-            files[path] = path
-    return files
+    return [(_paste() if path == WORD and not path.exists() else path, path) for path in images]
 
 
 def _paste() -> Path:
@@ -59,9 +53,7 @@ def _paste() -> Path:
     if not found:
         raise ImageError("there is no image in the clipboard; copy one, or give a file")
     context = click.get_current_context()
-    folder = context.with_resource(
-        TemporaryDirectory(prefix="graftcam-", ignore_cleanup_errors=True)
-    )
+    folder = context.with_resource(TemporaryDirectory(prefix="graftcam-"))
     file = Path(folder, f"{WORD}.png")  # formats are told by their bytes
     file.write_bytes(found)
     return file

@@ -168,7 +168,7 @@ def explain(
     """
     _refuse_unused(classes, layers, prompts)
     called = pasted(images)
-    images = (*called,)
+    images = tuple(file for file, _ in called)
     photos = next((path for path in images if path.is_dir()), None)
     video, is_video = VideoSettings(every, start, end, smooth, window), videos_among(images)
     # A folder's images may be explained by processes that run elsewhere.
@@ -268,7 +268,7 @@ def explain(
     rows: list[dict[str, Any]] = []
     texts: list[str] = []
     with progress_bar("explaining", hidden=not many) as bar:
-        for count, (file, path) in enumerate(called.items(), 1):
+        for count, (file, path) in enumerate(called, 1):
             request["progress"] = None if many else meter(path.name)
             for example in explainer.read_file(file, further):
                 name = names.distinct(example.name)

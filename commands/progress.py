@@ -160,7 +160,8 @@ class Steps:
         """Draw the seconds of a step until it ends."""
         while not stop.wait(1):
             now = time.perf_counter()
-            text = f"{self._step} ... {duration(now - (self._since or now))}"
+            since = now if self._since is None else self._since
+            text = f"{self._step} ... {duration(now - since)}"
             if self._end is not None:
                 text += f", at most {duration(max(self._end - now, 0))} left"
             _draw(text)

@@ -77,7 +77,8 @@ def say(text: object, *, err: bool = False, nl: bool = True, colour: bool = Fals
         nl: End the line.
         colour: Whether the text may set colours.
     """
-    click.echo(plain_page(str(text), colour=colour), err=err, nl=nl)
+    shown = coloured(err=err) if colour else None  # click would ask the terminal alone
+    click.echo(plain_page(str(text), colour=colour), err=err, nl=nl, color=shown)
 
 
 def tell(record: Any, text: str, *, as_json: bool) -> None:

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from .explainer import Explainer
     from .inputs.bank import Bank, make_bank
     from .inputs.text_encoder import TextEncoder
+    from .inputs.video import read_frames
     from .methods.table import METHODS
     from .output.box_explanation import BoxExplanation
     from .output.class_map import ClassMap
     from .output.concepts import Concepts
     from .output.explanation import Explanation
     from .output.figures import figure
+    from .output.video import video_file
     from .spec import Spec
     from .tools.evaluate.evaluate import Evaluation, evaluate
 
@@ -50,6 +52,8 @@ __all__ = [
     "evaluate",
     "figure",
     "make_bank",
+    "read_frames",
+    "video_file",
 ]
 
 _HOMES = {
@@ -71,6 +75,8 @@ _HOMES = {
     "evaluate": ".tools.evaluate.evaluate",
     "figure": ".output.figures",
     "make_bank": ".inputs.bank",
+    "read_frames": ".inputs.video",
+    "video_file": ".output.video",
 }
 
 

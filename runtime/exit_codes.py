@@ -27,5 +27,5 @@ class ExitCode(IntEnum):
     UNPROVEN = 3, "nothing is wrong, but not everything could be proven"
     HANGUP = 129, "ended by SIGHUP, such as a terminal that was closed; drafts are deleted"
     INTERRUPTED = 130, "interrupted by Ctrl-C (SIGINT)"
-    BROKEN_PIPE = 141, "the reader of the output has gone, as in `graftcam ops | head`"
+    BROKEN_PIPE = 141, "the reader of the output has gone, such as `head`"
     TERMINATED = 143, "ended by SIGTERM; drafts are deleted"

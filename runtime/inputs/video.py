@@ -30,6 +30,7 @@ _RATES = (1.0, 240.0)  # frames a second that a file may name
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD")
 _LOST = 0.95  # share of the frames that a whole file gives: their number may be an estimate
 _SECONDS = 5.0  # that a camera has for its first frame
+_DEVICES = Path("/dev")  # of Linux
 _MISSED = 50  # reads without a frame after which a camera has gone
 
 
@@ -309,9 +310,9 @@ def _why_not(number: int) -> str:
     name = f"camera {number}"
     if not sys.platform.startswith("linux"):
         return f"{name} cannot be opened: there is none, it is in use, or access is not allowed"
-    place = Path(f"/dev/video{number}")
+    place = _DEVICES / f"video{number}"
     if not place.exists():
-        others = sorted(one.name.removeprefix("video") for one in Path("/dev").glob("video[0-9]*"))
+        others = sorted(one.name.removeprefix("video") for one in _DEVICES.glob("video[0-9]*"))
         there = f"there is {', '.join(others)}" if others else "no camera is connected"
         return f"there is no {name}; {there}"
     if not os.access(place, os.R_OK | os.W_OK):
