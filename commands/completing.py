@@ -17,6 +17,7 @@ import click
 from click.shell_completion import (
     BashComplete,
     CompletionItem,
+    FishComplete,
     add_completion_class,
     split_arg_string,
 )
@@ -47,7 +48,8 @@ _BASH = """\
         elif [[ $kind == file ]]; then
             compopt -o default
         else
-            if [[ $word != [\\"\\']* && $value == *[!A-Za-z0-9_.:,+/=@-]* ]]; then
+            if [[ $value == *[!A-Za-z0-9_.:,+/=@-]* && \\
+                ${COMP_WORDS[COMP_CWORD]} != [\\"\\']* ]]; then
                 printf -v value %%q "$value"
             fi
             COMPREPLY+=("${value#"$before"}")
@@ -70,9 +72,16 @@ class Bash(BashComplete):
         return (words, "") if line[-1:].isspace() or not words else (words[:-1], words[-1])
 
 
+class Fish(FishComplete):
+    """Completion in fish, for values with commas, as labels have them."""
+
+    source_template = FishComplete.source_template.replace("string split ", "string split -m 1 ")
+
+
 def register() -> None:
     """Let click answer shells with this module's scripts."""
     add_completion_class(Bash, "bash")
+    add_completion_class(Fish, "fish")
 
 
 def offers(kind: str, context: click.Context, incomplete: str) -> list[CompletionItem[str]]:

@@ -40,7 +40,7 @@ def test_the_table_has_each_command_with_the_first_sentence_of_its_help() -> Non
 def test_the_list_of_commands_is_the_table_and_imports_no_command() -> None:
     listed = call("--help").stdout.partition("Commands:\n")[2].partition("\n\n")[0]
     assert [line.split()[0] for line in listed.splitlines()] == list(SUMMARIES)
-    assert "ops        List the ONNX operators: with a gradient rule, without a...\n" in listed
+    assert "ops         List the ONNX operators: with a gradient rule, without a...\n" in listed
     loaded = python(RUN, "--help").splitlines()[-8:]
     assert loaded == ["[]", *(f"graftcam.commands.{name}" for name in LIGHT)]
 
