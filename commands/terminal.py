@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +20,8 @@ from ..runtime.json_text import write_json
 from ..runtime.plain_text import plain_page
 
 _QUIET = "graftcam.quiet"
+_MARKS = {"pass": "green", "FAIL": "red", "open": "yellow", "skip": "bright_black"}
+_MARK = re.compile(rf"^(?:{'|'.join(_MARKS)})(?=  )", re.MULTILINE)
 
 
 def _set_colour(context: click.Context, _option: click.Parameter, choice: str) -> None:
@@ -90,6 +93,13 @@ def tell(record: Any, text: str, *, as_json: bool) -> None:
         as_json: Whether ``--json`` was given.
     """
     say(write_json(record, indent=2, default=str) if as_json else text)
+
+
+def marked(text: str) -> str:
+    """Return the lines of a verdict, whose first words have colours where stdout has."""
+    if not coloured():
+        return text
+    return _MARK.sub(lambda found: click.style(found[0], fg=_MARKS[found[0]], bold=True), text)
 
 
 def note(text: object) -> None:

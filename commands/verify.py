@@ -13,6 +13,7 @@ from .custody import check_signature, checked_key, custody_options, write_attest
 from .guarded import STDOUT, Destination, TextOrFile
 from .opening import open_option, open_written
 from .options import FILE, engine_option, max_pixels_option, source_options
+from .terminal import marked
 
 
 @command(
@@ -112,7 +113,7 @@ def verify(
     if str(file) == STDOUT:
         say(report, nl=False)
     else:
-        say(describe_verdict(artifact, verdict))
+        say(marked(describe_verdict(artifact, verdict)), colour=True)
     if opened and file is not None:
         open_written([file])
     if verdict.status != "pass":

@@ -229,8 +229,11 @@ class _Run:
 
 def _wants_files() -> bool:
     """Whether each frame is to be a file: a format was asked for."""
-    source = click.get_current_context().get_parameter_source("kind")
-    return source is ParameterSource.COMMANDLINE
+    from ..runtime.output.video import SUFFIXES
+
+    context = click.get_current_context()
+    given = context.get_parameter_source("kind") is ParameterSource.COMMANDLINE
+    return given and f".{context.params['kind']}" not in SUFFIXES
 
 
 def _stem(path: Path) -> str:

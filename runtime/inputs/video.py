@@ -202,8 +202,8 @@ class Camera:
         if self._newest is None:
             self.close()
             raise ImageError(
-                f"{self.name} is open but gives no images; close other programs that use it, or "
-                "plug it in again"
+                f"camera {number} is open but gives no images; close other programs that use it, "
+                "or plug it in again"
             )
 
     def __enter__(self) -> Self:
@@ -307,14 +307,18 @@ def _check_file(path: Path) -> None:
 
 def _why_not(number: int) -> str:
     """Say why a camera cannot be opened, as far as the system tells."""
-    name = f"camera {number}"
     if not sys.platform.startswith("linux"):
-        return f"{name} cannot be opened: there is none, it is in use, or access is not allowed"
+        return (
+            f"camera {number} cannot be opened: there is none, it is in use, or access is not "
+            "allowed"
+        )
     place = _DEVICES / f"video{number}"
     if not place.exists():
         others = sorted(one.name.removeprefix("video") for one in _DEVICES.glob("video[0-9]*"))
         there = f"there is {', '.join(others)}" if others else "no camera is connected"
-        return f"there is no {name}; {there}"
+        return f"there is no camera {number}; {there}"
     if not os.access(place, os.R_OK | os.W_OK):
-        return f"{name} may not be read: add your user to the group of {place} (video)"
-    return f"{name} cannot be opened: close the program that uses it, or give another number"
+        return f"camera {number} may not be read: add your user to the group of {place} (video)"
+    return (
+        f"camera {number} cannot be opened: close the program that uses it, or give another number"
+    )
