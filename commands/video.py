@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from ..runtime.errors import RenderError
+from ..runtime.errors import InputError, RenderError
 from ..runtime.exit_codes import ExitCode
 from ..runtime.plain_text import plain, plain_lines
 from .common import note, progress_bar, say, tell
@@ -21,15 +20,18 @@ from .opening import open_written
 from .signals import Terminated
 from .video_answers import Answers
 from .video_options import VideoSettings, camera_of
+from .video_places import places_of, stem_of, wants_files
 from .window import Window, why_no_window
 
 if TYPE_CHECKING:
     from ..runtime import Explainer, Explanation, Request
+    from ..runtime.inputs.camera import Camera
     from ..runtime.inputs.image_files import Pixels
-    from ..runtime.inputs.video import Camera, Frame, VideoFile
+    from ..runtime.inputs.video import Frame, VideoFile
     from .drawing import Drawing
 
 _BATCH = 4  # frames that are explained together
+_CLIP = 5  # axes of a batch of clips
 
 
 def explain_videos(
@@ -50,8 +52,9 @@ def explain_videos(
         as_json: Print JSON instead of lines.
         opened: Show what was written.
     """
+    _check_input(explainer)
     shown = _wants_window(videos, target, settings)
-    places = _places(videos, target)
+    places = places_of(videos, target)
     runs: list[_Run] = []
     code = ExitCode.DONE
     for path, place in zip(videos, places, strict=True):
@@ -138,7 +141,8 @@ class _Run:
         return plain_lines(lines)
 
     def _opened(self) -> VideoFile | Camera:
-        from ..runtime.inputs.video import Camera, VideoFile
+        from ..runtime.inputs.camera import Camera
+        from ..runtime.inputs.video import VideoFile
 
         settings, every = self._settings, self._settings.every or 1
         if self._camera is not None:
@@ -182,11 +186,11 @@ class _Run:
         return (self._explainer.explain(image, **self._request) for image in images)
 
     def _name(self, frame: Frame) -> str:
-        return f"{_stem(self._path)}-{frame.number:06}"
+        return f"{stem_of(self._path)}-{frame.number:06}"
 
     @property
     def _is_video(self) -> bool:
-        return self._place is not None and not _wants_files()
+        return self._place is not None and not wants_files()
 
     def _writer(
         self, stack: contextlib.ExitStack
@@ -227,17 +231,19 @@ class _Run:
             self.reasons.append(f"{self._path}: {count} could not be explained: {answers.reason}")
 
 
-def _wants_files() -> bool:
-    """Whether each frame is to be a file: a format was asked for."""
-    from ..runtime.output.video import SUFFIXES
+def _check_input(explainer: Explainer) -> None:
+    """Refuse a model of whole clips, whose frames are no examples.
 
-    context = click.get_current_context()
-    given = context.get_parameter_source("kind") is ParameterSource.COMMANDLINE
-    return given and f".{context.params['kind']}" not in SUFFIXES
-
-
-def _stem(path: Path) -> str:
-    return path.stem if camera_of(path) is None else f"camera-{path}"
+    Raises:
+        InputError: It is one.
+    """
+    port = next(iter(explainer.inputs), None)
+    if explainer.spec.preprocess is None and port is not None and len(port.shape) == _CLIP:
+        extents = ", ".join("?" if one is None else str(one) for one in port.shape)
+        raise InputError(
+            f"{explainer.path.name} takes whole clips, [{extents}], no single frames; give a clip "
+            "as an array (.npy)"
+        )
 
 
 def _wants_window(videos: Sequence[Path], target: Path | None, settings: VideoSettings) -> bool:
@@ -258,37 +264,3 @@ def _wants_window(videos: Sequence[Path], target: Path | None, settings: VideoSe
     if reason and (settings.window or target is None):
         raise RenderError(f"cannot open a window: {reason}; write a file: -o out")
     return not reason
-
-
-def _places(videos: Sequence[Path], target: Path | None) -> list[Path | None]:
-    """Return what is written of each video: a file, or the folder of its frames.
-
-    Raises:
-        RenderError: It cannot be written, or is no video.
-    """
-    from ..runtime.inputs.names import Names, file_name
-    from ..runtime.output.save import names_file
-    from ..runtime.output.video import SUFFIXES, check_video_path
-    from ..runtime.writing import guard
-
-    if target is None:
-        return [None] * len(videos)
-    named = target.suffix.lower() in SUFFIXES and not target.is_dir()
-    if _wants_files():
-        if named or names_file(target):
-            raise RenderError(f"--format writes a file for each frame; give a folder, not {target}")
-        guard(target, (), RenderError, folder=True)
-        return [target] * len(videos)
-    if named:
-        if len(videos) > 1:
-            raise RenderError(f"{target} is one file for several videos; give a folder: -o out")
-        check_video_path(target)
-        return [target]
-    if names_file(target):
-        raise RenderError(f"{target} is no video; use one of {', '.join(SUFFIXES)}, or a folder")
-    names = Names()
-    stems = [names.distinct(f"{_stem(path)}-explained") for path in videos]
-    places = [target / file_name(stem, ".mp4") for stem in stems]
-    for place in places:
-        check_video_path(place)
-    return [*places]

@@ -1,19 +1,13 @@
-"""`VideoFile` and `Camera` give frames, one after the other, each with its time.
+"""A `VideoFile` gives the frames of a video, one after the other, each with its time.
 
-A `VideoFile` reads what OpenCV's build reads; frames are upright, as the file's own rotation says.
-A `Camera` gives the newest frame and drops those that came while the caller was busy.
+It reads what OpenCV's build reads. Frames are upright, as the file's own rotation says.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
-import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, cast
 
 import cv2
@@ -25,13 +19,10 @@ from .image_files import Pixels
 RATE = 25.0
 """Frames a second of a video that names none, or none that can be."""
 
-_RATES = (1.0, 240.0)  # frames a second that a file may name
+_RATES = (1.0, 240.0)  # frames a second that may be
 # A playlist is text that names other files, which FFmpeg would open.
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD")
 _LOST = 0.95  # share of the frames that a whole file gives: their number may be an estimate
-_SECONDS = 5.0  # that a camera has for its first frame
-_DEVICES = Path("/dev")  # of Linux
-_MISSED = 50  # reads without a frame after which a camera has gone
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +89,7 @@ class VideoFile:
                 "--max-pixels (max_pixels=) if you trust the file"
             )
         named, count = get(cv2.CAP_PROP_FPS), get(cv2.CAP_PROP_FRAME_COUNT)
-        self.fps = named if _RATES[0] <= named <= _RATES[1] else RATE
+        self.fps = possible_rate(named)
         self._count = int(count) if 0 < count < 1e9 else 0
         last = self._count / self.fps if end is None else min(end, self._count / self.fps)
         self.total = max(0, round((last - start) * self.fps / every))
@@ -132,7 +123,7 @@ class VideoFile:
                 if not done:
                     break
                 given += 1
-                yield Frame(_rgb(image), seconds, number)
+                yield Frame(rgb_of(image), seconds, number)
             number += 1
         else:
             self._note_end(first + read, seconds)
@@ -161,109 +152,6 @@ class VideoFile:
             )
 
 
-class Camera:
-    """The newest frames of a camera; iterate once, it ends when the camera gives no more.
-
-    Attributes:
-        name: The camera, for messages.
-        fps: Frames a second, as the camera says.
-        total: 0, since nobody knows.
-        broken: Why it ended; empty: the caller ended it.
-    """
-
-    total = 0
-
-    def __init__(self, number: int, every: int = 1, end: float | None = None) -> None:
-        """Open a camera, and wait for its first frame.
-
-        Args:
-            number: 0 is the system's first.
-            every: Give each frame of this many.
-            end: Seconds after which none is given; None: until the caller stops.
-
-        Raises:
-            ImageError: There is no such camera, it is in use, or gives no images.
-        """
-        self.name, self.broken = f"camera {number}", ""
-        self._every, self._end = every, end
-        self._capture = cv2.VideoCapture(number)
-        if not self._capture.isOpened():
-            raise ImageError(_why_not(number))
-        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        named = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = named if _RATES[0] <= named <= _RATES[1] else RATE
-        self._newest: tuple[int, float, Any] | None = None
-        self._changed = threading.Condition()
-        self._ended = False
-        self._thread = threading.Thread(target=self._read, name="graftcam-camera", daemon=True)
-        self._thread.start()
-        with self._changed:
-            self._changed.wait_for(lambda: self._newest is not None or self._ended, _SECONDS)
-        if self._newest is None:
-            self.close()
-            raise ImageError(
-                f"camera {number} is open but gives no images; close other programs that use it, "
-                "or plug it in again"
-            )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give the camera back."""
-        self._ended = True
-        self._thread.join(_SECONDS)
-        self._capture.release()
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Yield the newest frame each time that the caller is ready for one."""
-        before, begun = -1, None
-        while True:
-            found = self._wait(before)
-            if found is None:
-                self.broken = f"{self.name} gives no more images"
-                return
-            before, taken, image = found
-            begun = taken if begun is None else begun
-            if self._end is not None and taken - begun >= self._end:
-                return
-            yield Frame(_rgb(image), taken - begun, before)
-
-    def _wait(self, before: int) -> tuple[int, float, Any] | None:
-        """Return the newest frame, once there is one after those to leave out; None at the end."""
-        least = before + (1 if before < 0 else self._every)
-
-        def newer() -> bool:
-            return self._newest is not None and self._newest[0] >= least
-
-        with self._changed:
-            self._changed.wait_for(lambda: newer() or self._ended, _SECONDS)
-            return self._newest if newer() else None
-
-    def _read(self) -> None:
-        """Read frames until the end, and keep the newest."""
-        number = missed = 0
-        while not self._ended and missed < _MISSED:
-            done, image = self._capture.read()
-            if not done:
-                missed += 1
-                time.sleep(0.01)
-                continue
-            missed = 0
-            with self._changed:
-                self._newest = number, time.monotonic(), image
-                self._changed.notify_all()
-            number += 1
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-
 def read_frames(
     path: str | Path, every: int = 1, start: float = 0.0, end: float | None = None
 ) -> Generator[Pixels]:
@@ -286,7 +174,13 @@ def read_frames(
             raise ImageError(frames.broken)
 
 
-def _rgb(image: Any) -> Pixels:
+def possible_rate(named: float) -> float:
+    """Return the frames a second that a video or camera names, or `RATE` if that cannot be."""
+    return named if _RATES[0] <= named <= _RATES[1] else RATE
+
+
+def rgb_of(image: Any) -> Pixels:
+    """Return OpenCV's frame, BGR, as RGB."""
     return cast("Pixels", cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
@@ -303,22 +197,3 @@ def _check_file(path: Path) -> None:
         raise ImageError(f"{path} is empty")
     if head.startswith(_PLAYLISTS):
         raise ImageError(f"{path} is a list of other files, no video; give one of those")
-
-
-def _why_not(number: int) -> str:
-    """Say why a camera cannot be opened, as far as the system tells."""
-    if not sys.platform.startswith("linux"):
-        return (
-            f"camera {number} cannot be opened: there is none, it is in use, or access is not "
-            "allowed"
-        )
-    place = _DEVICES / f"video{number}"
-    if not place.exists():
-        others = sorted(one.name.removeprefix("video") for one in _DEVICES.glob("video[0-9]*"))
-        there = f"there is {', '.join(others)}" if others else "no camera is connected"
-        return f"there is no camera {number}; {there}"
-    if not os.access(place, os.R_OK | os.W_OK):
-        return f"camera {number} may not be read: add your user to the group of {place} (video)"
-    return (
-        f"camera {number} cannot be opened: close the program that uses it, or give another number"
-    )

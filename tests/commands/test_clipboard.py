@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from graftcam.runtime.output import show
 from support.box_artifacts import street, write_detector
 from support.cli import fail, refuse, succeed
 from support.images import images, write_images
+from support.screen import SCREENS, screen
 
 
 @pytest.fixture
@@ -225,29 +226,15 @@ with click.Context(click.Command("explain")):
 """
 
 
-@pytest.mark.skipif(
-    not (Path("/usr/bin/Xvfb").exists() and Path("/usr/bin/xclip").exists()),
-    reason="needs Xvfb and xclip",
-)
+@pytest.mark.skipif(not (SCREENS and shutil.which("xclip")), reason="needs Xvfb and xclip")
 def test_the_clipboard_of_x11(photo: Path) -> None:
-    reading, writing = os.pipe()
-    words = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "320x200x24", "-nolisten", "tcp"]
-    server = subprocess.Popen(words, pass_fds=[writing], stderr=subprocess.DEVNULL)
-    os.close(writing)
-    owner: Any = None
-    try:
-        with os.fdopen(reading) as said:
-            display = said.readline().strip()
-        env = {**os.environ, "DISPLAY": f":{display}", "WAYLAND_DISPLAY": ""}
-        copy = ["xclip", "-quiet", "-selection", "clipboard", "-t", "image/png", "-i", str(photo)]
-        owner = subprocess.Popen(copy, env=env, stderr=subprocess.PIPE)
+    copy = ["xclip", "-quiet", "-selection", "clipboard", "-t", "image/png", "-i", str(photo)]
+    with screen() as env, subprocess.Popen(copy, env=env, stderr=subprocess.PIPE) as owner:
+        assert owner.stderr is not None
         owner.stderr.readline()  # it waits for those who paste
         done = subprocess.run(
             [sys.executable, "-c", PASTES, str(photo)], capture_output=True, text=True,
             check=False, env=env, cwd=photo.parent,
         )  # fmt: skip
-    finally:
-        for process in filter(None, [owner, server]):
-            process.terminate()
-            process.wait()
+        owner.terminate()
     assert (done.stdout, done.returncode) == ("clipboard True\n", 0), done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -22,9 +21,11 @@ from graftcam.commands.progress import Counter
 from graftcam.commands.signals import Terminated
 from graftcam.commands.video_answers import MOST_SPANS, Answers, stamp
 from graftcam.runtime.exit_codes import ExitCode
+from support.artifacts_nd import write_volume
 from support.box_artifacts import street, write_detector
 from support.cli import call, fail, refuse, succeed
 from support.images import images, write_images
+from support.screen import SCREENS, screen
 from support.videos import cut_off, frames_of, plain_frames, write_video
 
 COLOURS = [(220, 10, 10)] * 8 + [(10, 10, 240)] * 4
@@ -208,27 +209,27 @@ class FakeWindow:
 
 
 @pytest.fixture
-def screen(monkeypatch: pytest.MonkeyPatch) -> type[FakeWindow]:
+def shown(monkeypatch: pytest.MonkeyPatch) -> type[FakeWindow]:
     monkeypatch.setattr(command, "Window", FakeWindow)
     monkeypatch.setattr(command, "why_no_window", lambda: "")
     return FakeWindow
 
 
 def test_without_o_a_video_is_shown_until_the_user_ends_it(
-    artifact: Path, clip: Path, screen: type[FakeWindow]
+    artifact: Path, clip: Path, shown: type[FakeWindow]
 ) -> None:
     said = succeed("explain", artifact, clip)
     assert said.stdout.startswith(f"{clip}: 3 frames, ")
     assert "->" not in said.stdout
-    assert [shape for shape, _ in screen.shown] == [(240, 320, 3)] * 3
-    assert screen.shown[0][1].endswith(" frames a second")
+    assert [shape for shape, _ in shown.shown] == [(240, 320, 3)] * 3
+    assert shown.shown[0][1].endswith(" frames a second")
 
 
 def test_what_was_shown_is_written_too(
-    artifact: Path, clip: Path, tmp_path: Path, screen: type[FakeWindow]
+    artifact: Path, clip: Path, tmp_path: Path, shown: type[FakeWindow]
 ) -> None:
     succeed("explain", artifact, clip, "-o", tmp_path / "out", "--window")
-    assert len(screen.shown) == len(frames_of(tmp_path / "out" / "clip-explained.mp4")) == 3
+    assert len(shown.shown) == len(frames_of(tmp_path / "out" / "clip-explained.mp4")) == 3
 
 
 @pytest.mark.parametrize(
@@ -276,7 +277,7 @@ class FakeCamera:
 def test_a_camera_is_recorded_as_long_as_it_was(
     artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from graftcam.runtime.inputs import video as source
+    from graftcam.runtime.inputs import camera as source
 
     monkeypatch.setattr(source, "Camera", FakeCamera)
     result = call("explain", artifact, "0", "-o", tmp_path / "out", "--json")
@@ -309,6 +310,13 @@ def test_a_frame_that_fails_stops_nothing_unless_it_is_the_first(
     failing.add(0)
     assert refuse("explain", artifact, clip, "-o", tmp_path / "new") == "Error: no luck"
     assert not (tmp_path / "new").exists()
+
+
+def test_a_model_of_whole_clips_takes_no_frames(clip: Path, tmp_path: Path) -> None:
+    model = write_volume(tmp_path / "clips.onnx")
+    said = refuse("explain", model, clip, "-o", tmp_path / "out")
+    assert said.startswith("Error: clips.onnx takes whole clips, [?, 1, ")
+    assert said.endswith("], no single frames; give a clip as an array (.npy)")
 
 
 def test_a_long_video_has_a_short_answer() -> None:
@@ -345,23 +353,13 @@ with Window("clip.mp4") as window:
 """
 
 
-@pytest.mark.skipif(not Path("/usr/bin/Xvfb").exists(), reason="needs Xvfb")
-def test_a_window_shows_frames_and_ends_at_escape(tmp_path: Path) -> None:
+@pytest.mark.skipif(not SCREENS, reason="needs Xvfb")
+def test_a_window_shows_frames_and_ends_at_escape() -> None:
     pytest.importorskip("tkinter")
-    reading, writing = os.pipe()
-    words = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "800x600x24", "-nolisten", "tcp"]
-    server = subprocess.Popen(words, pass_fds=[writing], stderr=subprocess.DEVNULL)
-    os.close(writing)
-    try:
-        with os.fdopen(reading) as said:
-            display = said.readline().strip()
-        env = {**os.environ, "DISPLAY": f":{display}"}
+    with screen() as env:
         done = subprocess.run(
             [sys.executable, "-c", SHOWS], capture_output=True, text=True, check=False, env=env
         )
-    finally:
-        server.terminate()
-        server.wait()
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()
     assert first == "clip.mp4  3.0 frames a second  (q ends) 720 180 (255, 0, 0)"

@@ -12,8 +12,9 @@ import pytest
 
 from graftcam.runtime import Explainer, read_frames, video_file
 from graftcam.runtime.errors import GraftcamError, ImageError, RenderError
-from graftcam.runtime.inputs import video
-from graftcam.runtime.inputs.video import Camera, VideoFile
+from graftcam.runtime.inputs import camera as source
+from graftcam.runtime.inputs.camera import Camera
+from graftcam.runtime.inputs.video import RATE, VideoFile
 from graftcam.runtime.output.video import ConstantRate
 from graftcam.runtime.output.video_frame import Smoother, captioned, draw_frame
 from support.artifacts import SCENE
@@ -249,7 +250,7 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> type[FakeCamera]:
     class Own(FakeCamera): ...
 
     monkeypatch.setattr(cv2, "VideoCapture", Own)
-    monkeypatch.setattr(video, "_MISSED", 3)
+    monkeypatch.setattr(source, "_MISSED", 3)
     return Own
 
 
@@ -260,7 +261,7 @@ def test_a_camera_gives_its_newest_frames_until_it_is_gone(camera: type[FakeCame
         for frame in frames:
             found.append((frame.number, int(frame.image[0, 0, 0])))
             time.sleep(0.02)  # slower than the camera
-    assert frames.fps == video.RATE  # it names none
+    assert frames.fps == RATE  # it names none
     assert 3 < len(found) < 25
     assert found == sorted(found)
     assert all(level == number + 1 for number, level in found)
@@ -282,11 +283,11 @@ def test_a_camera_that_gives_nothing_or_cannot_be_opened(
     with pytest.raises(ImageError, match="camera 1 is open but gives no images; close other"):
         Camera(1)
     camera.opened = False
-    monkeypatch.setattr(video.sys, "platform", "darwin")
+    monkeypatch.setattr(source.sys, "platform", "darwin")
     with pytest.raises(ImageError, match="camera 1 cannot be opened: there is none, it is in use"):
         Camera(1)
-    monkeypatch.setattr(video.sys, "platform", "linux")
-    monkeypatch.setattr(video, "_DEVICES", tmp_path)
+    monkeypatch.setattr(source.sys, "platform", "linux")
+    monkeypatch.setattr(source, "_DEVICES", tmp_path)
     with pytest.raises(ImageError, match="there is no camera 1; no camera is connected"):
         Camera(1)
     (tmp_path / "video0").touch()
@@ -294,7 +295,7 @@ def test_a_camera_that_gives_nothing_or_cannot_be_opened(
         Camera(1)
     with pytest.raises(ImageError, match="camera 0 cannot be opened: close the program that uses"):
         Camera(0)
-    monkeypatch.setattr(video.os, "access", lambda *_: False)
+    monkeypatch.setattr(source.os, "access", lambda *_: False)
     with pytest.raises(ImageError, match="camera 0 may not be read: add your user to the group"):
         Camera(0)
 
