@@ -20,7 +20,8 @@ from ..runtime.errors import CustodyError, InputError, SessionError
 from ..runtime.plain_text import plain
 from ..runtime.reading import file_sha256
 from ..runtime.spec import METADATA_KEY, NEWEST_VERSION
-from .common import Shape, Steps, need_exporter, say, shapes_by_input
+from .common import Shape, Steps, need_exporter, note, shapes_by_input
+from .completes import completes
 from .guarded import TextOrFile
 from .options import group
 
@@ -49,7 +50,7 @@ model_source_options = group(
 )  # fmt: skip
 model_options = group(
     model_source_options,
-    option("--preprocess", metavar="WORDS",
+    option("--preprocess", metavar="WORDS", shell_complete=completes("preprocess"),
            help="Training transform, if the artifact stores none or a wrong one: imagenet, torch, "
                 "tf, caffe, unit or raw, with crop, squash or letterbox, bgr, grey and a filter; "
                 "words with commas, as for `graftcam export`."),
@@ -160,7 +161,7 @@ def artifact_of(source: str, wanted: Wanted, images: Sequence[Path], max_pixels:
     cache, key = Cache(), key_of({**_source(source, path), **_settings(wanted)})
     found = cache.find(key)
     if found is not None:
-        say(plain(f"{source}: from the cache, {found.path}"), err=True)
+        note(plain(f"{source}: from the cache, {found.path}"))
         return found.path
     cache.check()
     need_exporter(source, why=f"{source} is no artifact and must be exported")
@@ -282,7 +283,7 @@ def _exported(cache: Cache, key: str, source: str, stem: str, wanted: Wanted) ->
         ) from error
     for report in reports:
         layers = ", ".join(report.layers)
-        say(plain(f"exported {source} (layer {layers}, verified) -> {entry.path}"), err=True)
-        for note in [*report.notes, *loaded.notes]:
-            say(plain(f"note: {note}"), err=True)
+        note(plain(f"exported {source} (layer {layers}, verified) -> {entry.path}"))
+        for one in [*report.notes, *loaded.notes]:
+            note(plain(f"note: {one}"))
     return entry

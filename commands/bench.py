@@ -11,6 +11,7 @@ import click
 
 from ..runtime.json_text import write_json
 from .common import Numbers, Steps, command, say
+from .completes import completes
 from .options import (
     FILE,
     class_option,
@@ -44,7 +45,7 @@ _NO_PLAIN = (
 @click.option("--batch", type=click.IntRange(1), metavar="N",
               help="Images in one run. Default: 1, or the artifact's fixed batch.")  # fmt: skip
 @class_option
-@click.option("--output", metavar="NAME",
+@click.option("--output", metavar="NAME", shell_complete=completes("output"),
               help="Output to explain, if the artifact explains several. Default: each of them; "
                    "with --class the first.")  # fmt: skip
 @click.option("-k", "--top", type=click.IntRange(1), metavar="K",

@@ -13,8 +13,9 @@ from click.core import ParameterSource
 
 from ..runtime.errors import InputError, RenderError
 from ..runtime.writing import guard
-from .common import Numbers, meter, progress_bar, say
+from .common import Numbers, meter, note, progress_bar, say
 from .drawing import Drawing
+from .opening import open_written
 from .options import group
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def request_of_boxes(request: Request) -> Request:
 
 def explain_detector(
     explainer: Explainer,
-    images: Sequence[Path],
+    images: Sequence[tuple[Path, Path]],
     request: Request,
     methods: Sequence[str],
     further: dict[str, Any],
@@ -120,18 +121,20 @@ def explain_detector(
     target: Path | None,
     *,
     as_json: bool,
+    opened: bool,
 ) -> None:
     """Explain the boxes of images: write a picture for each, and print a line for each box.
 
     Args:
         explainer: The artifact.
-        images: Photographs, or files of what the model takes.
+        images: Photographs, or files of what the model takes, and how each is called.
         request: What to explain.
         methods: Ids of methods; empty: the artifact's own.
         further: Values of further inputs.
         drawing: How to draw.
         target: A folder, or with one picture its file; None: a file in the current folder.
         as_json: Print JSON instead of lines.
+        opened: Show what was written.
     """
     from ..runtime.inputs.names import Names
     from ..runtime.json_text import write_json
@@ -141,7 +144,7 @@ def explain_detector(
     if target is not None:
         guard(target, (), RenderError, folder=not _is_picture(target))
     each: Sequence[str | None] = list(dict.fromkeys(methods)) or [None]
-    examples = [(path, one) for path in images for one in explainer.read_file(path, further)]
+    examples = [(path, one) for file, path in images for one in explainer.read_file(file, further)]
     if _is_picture(target) and len(examples) * len(each) > 1:
         raise RenderError(f"{target} is one file for several pictures; give a folder: -o out")
     names, many = Names(), len(images) >= _MANY
@@ -163,7 +166,9 @@ def explain_detector(
                 texts.append(describe_boxes(path, found, saved))
             bar(done, len(examples))
     say(write_json(rows, indent=2) if as_json else "\n".join(texts))
-    say(f"ran on {explainer.provider}", err=True)
+    note(f"ran on {explainer.provider}")
+    if opened:
+        open_written([Path(file) for row in rows for file in row["files"]])
 
 
 def _destination(target: Path | None, name: str, method: str | None, drawing: Drawing) -> Path:

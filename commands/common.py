@@ -1,21 +1,24 @@
-"""The commands share these parts: types of options, examples in the help, steps on stderr."""
+"""The commands share these parts: types of options, and what every command has."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import sys
-import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..runtime.errors import GraftcamError
-from ..runtime.plain_text import plain, plain_page
 from ..runtime.strict_json import read_json
 from .guarded import GuardedCommand
+from .progress import Steps as Steps
+from .progress import meter as meter
+from .progress import progress_bar as progress_bar
+from .terminal import TERMINAL_OPTIONS
+from .terminal import note as note
+from .terminal import say as say
+from .terminal import tell as tell
 
 
 def example(*lines: str) -> str:
@@ -24,8 +27,17 @@ def example(*lines: str) -> str:
 
 
 def command(*examples: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """Make a command whose help ends with commands to copy, and that never overwrites an input."""
-    return click.command(cls=GuardedCommand, epilog=example(*examples))
+    """Make a command whose help ends with commands to copy, and that never overwrites an input.
+
+    Every command also takes the options of `terminal`.
+    """
+
+    def make(function: Callable[..., Any]) -> click.Command:
+        made = click.command(cls=GuardedCommand, epilog=example(*examples))(function)
+        made.params += TERMINAL_OPTIONS
+        return made
+
+    return make
 
 
 class Numbers(click.ParamType):
@@ -99,48 +111,6 @@ class Setting(click.ParamType):
             return key.replace("-", "_"), word
 
 
-def say(text: object, *, err: bool = False, nl: bool = True, colour: bool = False) -> None:
-    """Print text of which nothing controls the terminal, whatever the names in it.
-
-    A text that is made of lines has `plain` ones, so that no name forges one.
-
-    Args:
-        text: The text.
-        err: Print to stderr.
-        nl: End the line.
-        colour: Whether the text may set colours.
-    """
-    click.echo(plain_page(str(text), colour=colour), err=err, nl=nl)
-
-
-def meter(label: str) -> Callable[[int, int], None] | None:
-    """Return a function that prints progress to stderr; None if stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        return None
-
-    label = plain(label)
-
-    def show(done: int, total: int) -> None:
-        click.echo(f"\r{label} {done}/{total}", err=True, nl=done == total)
-
-    return show
-
-
-@contextlib.contextmanager
-def progress_bar(label: str, *, hidden: bool = False) -> Generator[Callable[[int, int], None]]:
-    """Show a progress bar if stderr is a terminal; yield a function of the items done and all."""
-    if hidden or not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
-
-        yield show
-
-
 def need_exporter(*sources: str | Path | None, why: str = "") -> None:
     """Check what can be checked before the exporter is imported, which takes a while.
 
@@ -165,28 +135,3 @@ def need_exporter(*sources: str | Path | None, why: str = "") -> None:
     for path in map(Path, filter(None, sources)):
         if path.suffix == ".onnx" and path.is_file():
             check_file(path, GraftcamError)
-
-
-class Steps:
-    """Prints each step to stderr when it begins, and its duration when it ends."""
-
-    def __enter__(self) -> Steps:
-        self._since: float | None = None
-        return self
-
-    def __call__(self, step: str) -> None:
-        """Begin ``step``."""
-        self._finish()
-        say(f"{plain(step)} ... ", err=True, nl=False)
-        self._since = time.perf_counter()
-
-    def _finish(self) -> None:
-        if self._since is not None:
-            say(f"{time.perf_counter() - self._since:.1f} s", err=True)
-            self._since = None
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None and self._since is not None:
-            say("failed", err=True)
-        else:
-            self._finish()

@@ -10,9 +10,11 @@ from click import option
 
 from ..runtime.plain_text import plain, plain_lines
 from .artifact import Wanted, artifact_of, model_options
-from .common import command, say
+from .common import command, note, say
+from .completes import completes
 from .further_inputs import input_option
 from .guarded import TextOrFile
+from .opening import open_option, open_written
 from .options import (
     FILE,
     LAYER_NAMES,
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     "graftcam concepts resnet50.onnx cats/*.jpg -o out --components 6 --class tabby --class lynx",
     "graftcam concepts torchvision:efficientnet_b0 photos/ -o out --clip",
 )
-@click.argument("source", type=TextOrFile())
+@click.argument("source", type=TextOrFile(), shell_complete=completes("source"))
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @to_option("folder", "DIR", "Folder for the files.", folder=True)
 @model_options
@@ -47,19 +49,20 @@ if TYPE_CHECKING:
         help="Number of best-ranked classes of each image that concepts are measured by, without "
              "--class. Default: 3.")  # fmt: skip
 @explained_output_option
-@option("--layer", metavar="NAME",
+@option("--layer", metavar="NAME", shell_complete=completes("layer"),
         help=f"Layer: {LAYER_NAMES}. Default: the first.")  # fmt: skip
 @input_option
 @max_pixels_option
 @provider_option
 @threads_option
+@open_option
 @json_option
 def concepts(
     source: str, images: tuple[Path, ...], folder: Path, weights: str | None,
     shapes: dict[str, list[int | None]], labels: str | None, preprocess: str | None,
     components: int, clip: bool, classes: tuple[str, ...], top: int | None, output: str | None,
     layer: str | None, inputs: dict[str, Any], max_pixels: int, provider: str | None,
-    threads: int | None, as_json: bool,
+    threads: int | None, opened: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Write the concepts that a layer sees in all IMAGES together (files or folders).
 
@@ -84,11 +87,13 @@ def concepts(
         output=output, layer=layer, clip=clip, inputs=inputs or None,
     )  # fmt: skip
     files = found.save(folder)
+    if opened:
+        open_written(files[2:])
     if as_json:
         say(write_json({**found.to_dict(), "files": [str(file) for file in files]}, indent=2))
         return
     say(_described(found, files))
-    say(plain(f"ran on {explainer.provider}"), err=True)
+    note(plain(f"ran on {explainer.provider}"))
 
 
 def _described(found: Concepts, files: list[Path]) -> str:

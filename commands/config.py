@@ -32,15 +32,15 @@ import click
 
 from ..runtime.checks import matches, short
 from ..runtime.errors import GraftcamError, system_errors
-from ..runtime.plain_text import plain
 from ..runtime.reading import file_sha256
 from ..runtime.strict_json import read_json
 from ..runtime.writing import replace_file
-from .common import say
 from .config_places import check_places
 
 # Paths that an export writes: they are no sources.
 _WRITTEN = {"to", "report"}
+# Options that say how the command runs, not what a model is.
+_OF_THE_COMMAND = {"--config", "--fresh", "--json", "--quiet", "--color"}
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _entry(path: Path, name: str, table: Mapping[str, Any], command: click.Comma
         for option in command.params
         if isinstance(option, click.Option)
         for long in option.opts
-        if long.startswith("--") and long not in ("--config", "--fresh", "--json")
+        if long.startswith("--") and long not in _OF_THE_COMMAND
     }
     unknown = sorted(set(table) - set(options) - {"source"})
     missing = sorted({"source", "to"} - set(table))
@@ -258,27 +258,3 @@ def _factory(source: str) -> list[Path]:
     except (ImportError, ValueError):
         return []  # the export will report the error
     return [Path(found.origin)] if found and found.origin and Path(found.origin).exists() else []
-
-
-def export_all(entries: Sequence[Entry], lock: Lock, command: click.Command, *, fresh: bool) -> int:
-    """Export the models that are not up to date, and return the exit code.
-
-    A model that fails does not stop the others. The exit code is 1 if one failed, 3 if some could
-    not be verified and the others are right.
-    """
-    codes: set[int] = set()
-    for entry in entries:
-        try:
-            if not fresh and lock.is_current(entry):
-                say(plain(f"{entry.name}: {entry.path} is up to date"))
-                continue
-            say(plain(f"{entry.name}:"), err=True)
-            command.main(entry.arguments, standalone_mode=False)
-            lock.record(entry)
-        except SystemExit as end:  # written, but only in part proven
-            codes.add(int(end.code or 0))
-        except (GraftcamError, click.ClickException) as error:
-            reason = error.format_message() if isinstance(error, click.ClickException) else error
-            say(plain(f"{entry.name}: failed:") + f" {reason}", err=True)
-            codes.add(error.exit_code)
-    return 1 if 1 in codes else max(codes, default=0)

@@ -13,6 +13,7 @@ from ..runtime.json_text import write_json
 from ..runtime.plain_text import plain
 from .common import Steps, command, say
 from .guarded import Destination
+from .opening import open_option, open_written
 from .options import FILE, json_option
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ _NEEDED = ("onnx", "onnx_ir", "onnxruntime", "onnxscript", "torch", "torchvision
 @click.argument("photos", nargs=-1, type=FILE)
 @click.option("-o", "--to", "folder", type=Destination(folder=True), default="out/demo",
               show_default=True, metavar="DIR", help="Folder to write to.")  # fmt: skip
+@open_option
 @json_option
-def demo(photos: tuple[Path, ...], folder: Path, as_json: bool) -> None:
+def demo(photos: tuple[Path, ...], folder: Path, opened: bool, as_json: bool) -> None:
     """Export an ImageNet model, verify it, and explain photographs: yours, or the demo's own.
 
     The model is EfficientNet-Lite0. Without PHOTOS, the demo's photographs are explained, and then
@@ -48,6 +50,8 @@ def demo(photos: tuple[Path, ...], folder: Path, as_json: bool) -> None:
     shown = own_photographs(photos) if photos else [] if missing else photographs()
     with Steps() as steps:
         result = run(folder, shown, digits=not photos, progress=steps)
+    if opened:
+        open_written([result.index])
     if as_json:
         say(write_json(result.to_dict(), indent=2))
         return

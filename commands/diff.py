@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..runtime.exit_codes import ExitCode
 from ..runtime.plain_text import plain, plain_lines
 from .common import command, progress_bar, say
 from .further_inputs import input_option
+from .opening import open_option, open_written
 from .options import FILE, json_option, max_pixels_option, provider_option, to_option
 from .words import bank_from, texts_of, words_options
 
@@ -38,12 +40,14 @@ if TYPE_CHECKING:
 @words_options
 @max_pixels_option
 @provider_option
+@open_option
 @json_option
 def diff(
     first: Path, second: Path, images: tuple[Path, ...], folder: Path | None, show: int,
     at_least: float | None, inputs: dict[str, Any], prompts: tuple[str, ...], bank: Path | None,
     text_encoder: Path | None, tokenizer: Path | None, templates: tuple[str, ...],
-    length: int | None, pad: str | None, max_pixels: int, provider: str | None, as_json: bool,
+    length: int | None, pad: str | None, max_pixels: int, provider: str | None, opened: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Compare where artifacts FIRST and SECOND look, on IMAGES (files or folders).
 
@@ -78,10 +82,12 @@ def diff(
     say(text if as_json else _described(found, first, second, show))
     for path, reason in found.failed.items():
         say(plain(f"failed: {path}: {reason}"), err=True)
+    if opened:
+        open_written([folder] if folder else [])
     low = [] if at_least is None else found.below(at_least)
     for reason in low:
         say(reason, err=True)
-    sys.exit(1 if low or found.failed else 0)
+    sys.exit(ExitCode.FAILED if low or found.failed else ExitCode.DONE)
 
 
 def _described(found: Comparison, first: Path, second: Path, show: int) -> str:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import option
 
+from ..runtime.exit_codes import ExitCode
 from ..runtime.plain_text import plain
 from .artifact import Wanted, artifact_of, model_options
-from .common import Setting, command, progress_bar, say
-from .folder import INTERRUPTED, engine_of
+from .common import Setting, command, note, progress_bar, say
+from .completes import completes
+from .folder import engine_of
 from .further_inputs import input_option
 from .guarded import TextOrFile
+from .opening import open_option, open_written
 from .options import (
     FILE,
     class_option,
@@ -39,16 +42,17 @@ if TYPE_CHECKING:
     "graftcam evaluate model.onnx photos/ -o scores --setting steps=64 --parquet",
     "graftcam evaluate model.onnx photos/ -o scores --engine ray --ray-address auto",
 )
-@click.argument("source", type=TextOrFile())
+@click.argument("source", type=TextOrFile(), shell_complete=completes("source"))
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @to_option("folder", "DIR", "Folder for the table, the summary and the page.", folder=True)
 @model_options
 @option("--method", "methods", multiple=True, default=["gradcam"], show_default=True,
-        metavar="ID", help="Method to score; repeatable. See docs/methods.md.")  # fmt: skip
-@option("--layer", "layers", multiple=True, metavar="NAME",
+        metavar="ID", shell_complete=completes("method"),
+        help="Method to score; repeatable. See docs/methods.md.")  # fmt: skip
+@option("--layer", "layers", multiple=True, metavar="NAME", shell_complete=completes("layer"),
         help="Layer of the artifact; repeatable: each method is scored at each. Default: the "
              "first.")  # fmt: skip
-@option("--measure", "measures", multiple=True, metavar="ID",
+@option("--measure", "measures", multiple=True, metavar="ID", shell_complete=completes("measure"),
         help="Measure, or all; repeatable. See docs/evaluation.md. Default: insertion, deletion, "
              "road, average-drop, increase, sparseness, and those of places with --truth.",
 )  # fmt: skip
@@ -85,6 +89,7 @@ if TYPE_CHECKING:
 @max_pixels_option
 @provider_option
 @threads_option
+@open_option
 @json_option
 def evaluate(
     source: str, images: tuple[Path, ...], folder: Path, weights: str | None,
@@ -94,7 +99,7 @@ def evaluate(
     settings: tuple[tuple[str, Any], ...], tuning: tuple[tuple[str, Any], ...], advise: bool,
     demands: tuple[tuple[str, Any], ...], batch: int, retry: bool, parquet: bool, engine: str,
     ray_address: str | None, actors: int | None, inputs: dict[str, Any], max_pixels: int,
-    provider: str | None, threads: int | None, as_json: bool,
+    provider: str | None, threads: int | None, opened: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Score maps of methods and layers on IMAGES: one folder, or photographs.
 
@@ -131,19 +136,21 @@ def evaluate(
             found, done = run_evaluation(worker, work, retry=retry, progress=bar)
     except KeyboardInterrupt:
         say("Interrupted; run the same command again to go on", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(ExitCode.INTERRUPTED)
     files = [done.table, *found.save(folder)]
     if parquet:
         files.append(write_scores(done.table))
     _tell(found, files, advise=advise, as_json=as_json)
     if worker.drawn is not None and worker.drawn.unknown:
         names = ", ".join(worker.drawn.unknown)
-        say(plain(f"left out, since no label of the model is theirs: {names}"), err=True)
+        note(plain(f"left out, since no label of the model is theirs: {names}"))
+    if opened:
+        open_written([file for file in files if file.suffix == ".html"])
     low = found.below(floors)
     for reason in low:
         say(plain(reason), err=True)
-    say(plain(f"ran on {done.provider}"), err=True)
-    sys.exit(1 if low or done.failed else 0)
+    note(plain(f"ran on {done.provider}"))
+    sys.exit(ExitCode.FAILED if low or done.failed else ExitCode.DONE)
 
 
 def _tell(found: Evaluation, files: list[Path], *, advise: bool, as_json: bool) -> None:

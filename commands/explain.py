@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,11 +16,14 @@ from ..runtime.json_text import write_json
 from ..runtime.methods.fusion import FUSES, Fuse
 from .artifact import Wanted, artifact_of, model_options
 from .boxes import box_options, explain_detector, refuse_options, request_of_boxes
-from .common import Setting, command, meter, progress_bar, say
+from .clipboard import pasted
+from .common import Setting, command, meter, note, progress_bar, say
+from .completes import completes
 from .drawing import Drawing, drawing_options
 from .folder import explain_folder, folder_options
 from .further_inputs import input_option
 from .guarded import TextOrFile
+from .opening import open_option, open_written
 from .options import (
     FILE,
     LAYER_NAMES,
@@ -35,6 +36,8 @@ from .options import (
     threads_option,
     to_option,
 )
+from .terminal import coloured
+from .video_options import VideoSettings, video_options, videos_among
 from .words import bank_from, say_unchecked, words_options
 
 if TYPE_CHECKING:
@@ -49,12 +52,14 @@ _request_options = group(
            help="Number of best-ranked classes to explain, without --class."),
     explained_output_option,
     option("--method", "methods", multiple=True, metavar="ID",
+           shell_complete=completes("method"),
             help="Method that makes the maps; repeatable. Default: gradcam; of detectors the one "
                  "that the artifact computes."),
     option("--option", "settings", multiple=True, type=Setting(),
            help="An option of the methods, such as samples=50; repeatable. Every method that takes "
                 "it gets it."),
     option("--layer", "layers", multiple=True, metavar="NAME",
+           shell_complete=completes("layer"),
            help=f"Target layer: {LAYER_NAMES}; repeatable: their maps are fused."),
     option("--fuse", type=click.Choice(FUSES), default="mean",
            show_default=True,
@@ -78,6 +83,7 @@ _request_options = group(
            help="Linear scores: weights of the output, [K, *output] or [*output], instead of "
                 "classes."),
     words_options,
+    video_options,
 )  # fmt: skip
 
 
@@ -101,12 +107,15 @@ _request_options = group(
     "graftcam explain skin.onnx mole.jpg -o out --input age=54 --input site=0,0,1,0",
     "graftcam explain change.onnx before.jpg -o out --input after=after.jpg --over after",
     "graftcam explain faces.onnx photo.jpg -o out --output age --class 31",
+    "graftcam explain resnet50.onnx clip.mp4 -o out --class tabby --start 1:30 --smooth 0.6",
+    "graftcam explain resnet50.onnx 0",
+    "graftcam explain resnet50.onnx clipboard -o out --open",
     "graftcam explain yolo.onnx street.jpg",
     "graftcam explain yolo.onnx street.jpg -o why.png --box 2 --why edges",
     "graftcam explain yolo.onnx street.jpg -o out --class car --conf 0.1 --method layercam",
     "graftcam explain bert.onnx ids.npz -o out --tokens vocab.txt --format html",
 )
-@click.argument("source", type=TextOrFile())
+@click.argument("source", type=TextOrFile(), shell_complete=completes("source"))
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @to_option("folder", "DIR", "Folder for the files. Detectors: or the picture to write; by default "
            "NAME-boxes.png in the current folder.", folder=None, required=False)  # fmt: skip
@@ -117,6 +126,7 @@ _request_options = group(
 @provider_option
 @threads_option
 @folder_options
+@open_option
 @json_option
 def explain(
     source: str, images: tuple[Path, ...], folder: Path | None, weights: str | None,
@@ -129,8 +139,11 @@ def explain(
     score_weights: Path | None, prompts: tuple[str, ...], bank: Path | None,
     text_encoder: Path | None, tokenizer: Path | None, templates: tuple[str, ...],
     length: int | None, pad: str | None, box_index: tuple[int, ...], conf: float | None,
-    iou: float | None, why: tuple[str, ...], limit: int | None, near_miss: bool, drawing: Drawing,
-    max_pixels: int, provider: str | None, threads: int | None, as_json: bool, **of_folder: Any,
+    iou: float | None, why: tuple[str, ...], limit: int | None, near_miss: bool,
+    every: int | None, start: float | None, end: float | None, smooth: float | None,
+    window: bool | None, drawing: Drawing,
+    max_pixels: int, provider: str | None, threads: int | None, opened: bool, as_json: bool,
+    **of_folder: Any,
 ) -> None:  # fmt: skip
     """Write images that show where a model saw its classes in the IMAGES.
 
@@ -139,7 +152,11 @@ def explain(
 
     IMAGES are photographs, if the artifact stores how to prepare them (or with --preprocess), or
     files of what the model takes itself: arrays (.npy; .npz with the model's inputs by name), sound
-    (.wav) or scans (.nii, .nii.gz).
+    (.wav) or scans (.nii, .nii.gz). `clipboard` is the image that was copied.
+
+    A video (.mp4, .mov, .avi, .mkv, ...) becomes an explained video, DIR/NAME-explained.mp4, or
+    with --format png a picture of each frame. A number is a camera: 0 is the first. Frames are
+    shown in a window where there is a screen; q ends it.
 
     If IMAGES is one folder, all images in it and its subfolders are explained. Overlays are written
     to DIR/overlays, and one line for each image to DIR/results.jsonl. After an interruption, the
@@ -150,7 +167,10 @@ def explain(
     one picture shows the numbered boxes, a map for each, and the maximum of each class's maps.
     """
     _refuse_unused(classes, layers, prompts)
+    called = pasted(images)
+    images = tuple(file for file, _ in called)
     photos = next((path for path in images if path.is_dir()), None)
+    video, is_video = VideoSettings(every, start, end, smooth, window), videos_among(images)
     # A folder's images may be explained by processes that run elsewhere.
     absolute = partial(_absolute, photos is not None)
     further = {name: absolute(value) for name, value in inputs.items()}
@@ -188,21 +208,31 @@ def explain(
     named_bank = bank_from(prompts, bank, text_encoder, tokenizer, templates, length, pad)
     if named_bank is not None:
         request["bank"] = absolute(named_bank)
-    if photos is not None:
-        if len(images) > 1:
-            raise click.UsageError("a folder must be the only one of the IMAGES")
-        if len(methods) > 1 or drawing.panel:
-            raise click.UsageError("a folder takes one --method and no --panel")
-        if folder is None:
-            raise _no_folder()
-        model = artifact_of(source, wanted, (), max_pixels)
-        explainer = _opened(model, provider, threads, max_pixels, preprocess)
-        refuse_options(explainer)
-        if explainer.spec.detector is not None:
-            if boxes:
-                raise click.UsageError("a folder takes no --box N: the numbers are of one image")
-            request = request_of_boxes(request)
-        say_unchecked(explainer.spec, named_bank)
+    if is_video and len(methods) > 1:
+        raise click.UsageError("a video takes one --method")
+    if not is_video and video.given:
+        raise click.UsageError(f"only a video or a camera takes {', '.join(video.given)}")
+    if photos is None:
+        _refuse_of_folder(of_folder, "batch" if is_video else "")
+    elif len(images) > 1:
+        raise click.UsageError("a folder must be the only one of the IMAGES")
+    elif len(methods) > 1 or drawing.panel:
+        raise click.UsageError("a folder takes one --method and no --panel")
+    if folder is None and photos is not None:
+        raise _no_folder()
+    as_one = photos is not None or is_video
+    model = artifact_of(source, wanted, () if as_one else images, max_pixels)
+    explainer = _opened(model, provider, threads, max_pixels, preprocess)
+    refuse_options(explainer)
+    say_unchecked(explainer.spec, named_bank)
+    is_detector = explainer.spec.detector is not None
+    if is_detector:
+        if as_one and boxes:
+            raise click.UsageError(
+                "a folder or video takes no --box N: the numbers are of one image"
+            )
+        request = request_of_boxes(request)
+    if photos is not None and folder is not None:
         request["method"] = methods[0] if methods else explainer.spec.layers[0].method or "gradcam"
         from ..runtime.tools.jobs.settings import Settings
 
@@ -212,34 +242,35 @@ def explain(
         job = Settings(
             artifact, pictures, to, request, look, batch, provider, threads, max_pixels, preprocess
         )
-        explain_folder(job, as_json=as_json, **of_folder)
-    given = [f"--{name.replace('_', '-')}" for name, value in of_folder.items() if value]
-    if given:
-        raise click.UsageError(f"only a folder of images takes {', '.join(given)}")
-    from ..runtime.inputs.names import Names
-    from ..runtime.output.text import describe_explanation
+        explain_folder(job, as_json=as_json, opened=opened, **of_folder)
+    if is_video:
+        if methods:
+            request["method"] = methods[0]
+        from .video import explain_videos
 
-    model = artifact_of(source, wanted, images, max_pixels)
-    explainer, names = _opened(model, provider, threads, max_pixels, preprocess), Names()
-    refuse_options(explainer)
-    if explainer.spec.detector is not None:
-        chosen = request_of_boxes(request)
-        explain_detector(explainer, images, chosen, methods, further, drawing, folder,
-                         as_json=as_json)  # fmt: skip
+        explain_videos(explainer, images, request, drawing, folder, video, of_folder["batch"],
+                       as_json=as_json, opened=opened)  # fmt: skip
+        return
+    if is_detector:
+        explain_detector(explainer, called, request, methods, further, drawing, folder,
+                         as_json=as_json, opened=opened)  # fmt: skip
         return
     if folder is None:
         raise _no_folder()
-    say_unchecked(explainer.spec, named_bank)
+    from ..runtime.inputs.names import Names
+    from ..runtime.output.text import describe_explanation
+
     drawing.check(folder)
+    names = Names()
     methods = methods or ("gradcam",)
     each, many = list(dict.fromkeys(methods)), len(images) >= _MANY
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    colour = coloured()
     rows: list[dict[str, Any]] = []
     texts: list[str] = []
     with progress_bar("explaining", hidden=not many) as bar:
-        for count, path in enumerate(images, 1):
+        for count, (file, path) in enumerate(called, 1):
             request["progress"] = None if many else meter(path.name)
-            for example in explainer.read_file(path, further):
+            for example in explainer.read_file(file, further):
                 name = names.distinct(example.name)
                 own: Any = {**request, "inputs": None}
                 compared = explainer.compare(example, each, **own)
@@ -250,7 +281,9 @@ def explain(
                     texts.append(describe_explanation(path, one, saved, colour=colour))
             bar(count, len(images))
     say(write_json(rows, indent=2) if as_json else "\n".join(texts), colour=colour)
-    say(f"ran on {explainer.provider}", err=True)
+    note(f"ran on {explainer.provider}")
+    if opened:
+        open_written([Path(file) for row in rows for file in row["files"]])
 
 
 def _opened(
@@ -259,6 +292,14 @@ def _opened(
     from ..runtime import Explainer
 
     return Explainer(model, provider, threads, max_pixels=max_pixels, preprocess=preprocess)
+
+
+def _refuse_of_folder(options: Mapping[str, Any], allowed: str) -> None:
+    """Refuse options that only a folder takes, but for one."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items()
+             if value and name != allowed]  # fmt: skip
+    if given:
+        raise click.UsageError(f"only a folder of images takes {', '.join(given)}")
 
 
 def _refuse_unused(classes: Sequence[str], layers: Sequence[str], prompts: Sequence[str]) -> None:

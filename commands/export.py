@@ -9,10 +9,13 @@ from typing import Any
 
 import click
 
+from ..runtime.exit_codes import ExitCode
 from ..runtime.json_text import write_json
 from ..runtime.settings import Score, TorchExport
 from .common import Steps, command, need_exporter, say
-from .config import Lock, export_all, read_config
+from .completes import completes
+from .config import Lock, read_config
+from .config_run import export_all
 from .export_options import (
     detector_options,
     extra_options,
@@ -22,6 +25,7 @@ from .export_options import (
     transform_options,
 )
 from .guarded import Destination, TextOrFile
+from .opening import open_option, open_written
 from .options import FILE, json_option, source_options
 from .transforms import TRANSFORM, transform_of
 
@@ -48,7 +52,7 @@ _VERIFY = ("verify", "verify_seconds", "accept_partial", "max_pixels")
     "    --preprocess unit,letterbox=114 -o explained.onnx",
     "graftcam export --config release.toml",
 )
-@click.argument("source", required=False, type=TextOrFile())
+@click.argument("source", required=False, type=TextOrFile(), shell_complete=completes("source"))
 @click.option("-o", "--to", "path", type=Destination(), metavar="FILE",
               help="The artifact to write; one that is there is replaced.")  # fmt: skip
 @click.option("--config", type=FILE, metavar="FILE",
@@ -64,10 +68,11 @@ _VERIFY = ("verify", "verify_seconds", "accept_partial", "max_pixels")
 @trace_options
 @transform_options
 @gate_options
+@open_option
 @json_option
 def export(
-    source: str | None, path: Path | None, config: Path | None, fresh: bool, as_json: bool,
-    **options: Any,
+    source: str | None, path: Path | None, config: Path | None, fresh: bool, opened: bool,
+    as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Write an artifact from SOURCE: one ONNX file that predicts and explains.
 
@@ -79,14 +84,16 @@ def export(
     """
     # The page that says why a file is refused is the exporter's.
     need_exporter(None if options["report"] else source)
+    if opened and not options["report"]:
+        raise click.UsageError("--open shows the report; give its folder: --report DIR")
     if config is not None:
         if path is not None:
             raise click.UsageError("the file of --config names the artifacts; leave --to out")
         entries = read_config(config, export, source)
-        sys.exit(export_all(entries, Lock(config), export, fresh=fresh))
+        sys.exit(export_all(entries, Lock(config), export, fresh=fresh, as_json=as_json))
     if source is None or path is None:
         raise click.UsageError("SOURCE and --to are needed, or --config")
-    from ..exporter import UnprovenError, Verify
+    from ..exporter import Verify
     from ..exporter import export as run
     from ..exporter.clock import Clock
     from ..exporter.places import check_places
@@ -96,6 +103,7 @@ def export(
     from ..exporter.report.page.write import page_of_failure
     from ..exporter.source.labels import labels_of_files
     from ..exporter.source.named import load_source
+    from ..exporter.verify.verdict.settings import SECONDS
 
     check_places(path, options["report"], ())
     transform = {name: options.pop(name) for name in TRANSFORM}
@@ -115,7 +123,8 @@ def export(
         verify = Verify(*(options.pop(key) for key in _VERIFY))
         labels = labels_of_files(labels, score.outputs) if labels else own
         preprocess = transform_of(transform, loaded, shapes) if given else loaded.preprocess
-    with Steps() as steps:
+    most = SECONDS[verify.level] if verify.seconds is None else verify.seconds
+    with Steps(most, "verify") as steps:
         report = run(
             loaded.model, path, loaded.inputs, score=score,
             trace=TorchExport(**traced) if traced else None, labels=labels, name=name,
@@ -123,8 +132,10 @@ def export(
         )  # fmt: skip
     report.notes.extend([*loaded.notes, *missing(report.spec)])
     say(write_json(report.to_dict(), indent=2) if as_json else describe_report(report))
+    if opened:
+        open_written([Path(options["report"]) / "index.html"])
     if report.verification.verdict == "unproven":
-        sys.exit(UnprovenError.exit_code)
+        sys.exit(ExitCode.UNPROVEN)
 
 
 def _names(record: Any) -> list[str]:

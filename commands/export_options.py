@@ -12,6 +12,7 @@ from click import option
 
 from ..runtime.settings import Activation, DetectorChoice, ScoreKind
 from .common import Numbers
+from .completes import completes
 from .guarded import Destination, TextOrFile
 from .options import (
     FILE,
@@ -94,6 +95,7 @@ transform_options = group(
            help="Class names: text, one on a line or number,name; or JSON, by number or name. "
                 "Repeatable for several outputs, as OUTPUT=FILE then."),
     option("--preprocess", type=TextOrFile(), metavar="WORDS|FILE|MODULE:NAME",
+           shell_complete=completes("preprocess"),
            help="Training transform, if SOURCE has none. Words with commas: imagenet (that of "
                 "torchvision), Keras' torch, tf or caffe, unit (levels in [0, 1]) or raw (to 255); "
                 "crop, squash or letterbox (letterbox=0: the level of the padding); bgr, grey, "

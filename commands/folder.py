@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import click
 from click import option
 
+from ..runtime.exit_codes import ExitCode
 from ..runtime.json_text import write_json
 from ..runtime.plain_text import plain
-from .common import progress_bar, say
+from .common import note, progress_bar, say
+from .opening import open_written
 from .options import group
 
 if TYPE_CHECKING:
     from ..runtime.tools.jobs.run import Engine, Summary
     from ..runtime.tools.jobs.settings import Settings
-
-INTERRUPTED = 130  # the exit code of shells
 
 folder_options = group(
     option("--batch", type=click.IntRange(1), metavar="N",
@@ -60,6 +60,7 @@ def explain_folder(
     engine: str | None,
     ray_address: str | None,
     actors: int | None,
+    opened: bool,
 ) -> None:
     """Explain a folder; exit with 1 if an image failed, with 130 if the user interrupted it."""
     from ..runtime.tools.jobs.parquet import need_pyarrow, write_parquet
@@ -75,10 +76,12 @@ def explain_folder(
                 write_parquet(summary.table)
     except KeyboardInterrupt:
         say("Interrupted; run the same command again to go on", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(ExitCode.INTERRUPTED)
     say(write_json(asdict(summary), indent=2, default=str) if as_json else _text(summary))
-    say(f"ran on {summary.provider}", err=True)
-    sys.exit(1 if summary.failed else 0)
+    note(f"ran on {summary.provider}")
+    if opened:
+        open_written([summary.table.parent])
+    sys.exit(ExitCode.FAILED if summary.failed else ExitCode.DONE)
 
 
 def _text(summary: Summary) -> str:

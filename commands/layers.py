@@ -10,6 +10,7 @@ from ..runtime.json_text import write_json
 from ..runtime.plain_text import plain
 from ..runtime.settings import DetectorChoice, Score
 from .common import command, need_exporter, say
+from .completes import completes
 from .export_options import detector_options
 from .options import axis_options, json_option, output_option, source_options
 
@@ -22,7 +23,7 @@ from .options import axis_options, json_option, output_option, source_options
     "graftcam layers torchvision:ssd300_vgg16 --detector before_nms --shape 3,300,300",
     "graftcam layers detector.onnx --detector off --output scores",
 )
-@click.argument("source")
+@click.argument("source", shell_complete=completes("source"))
 @source_options
 @output_option
 @axis_options

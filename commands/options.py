@@ -11,6 +11,7 @@ from click import option
 
 from ..runtime.limits import MAX_PIXELS
 from .common import Shape, shapes_by_input
+from .completes import completes
 from .guarded import Destination, TextOrFile
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -62,7 +63,7 @@ def one_or_several(
 
 
 class_option = option(
-    "--class", "classes", multiple=True, metavar="ID|LABEL",
+    "--class", "classes", multiple=True, metavar="ID|LABEL", shell_complete=completes("class"),
     help="Class to explain; repeatable. Default: the best-ranked.",
 )  # fmt: skip
 
@@ -74,7 +75,7 @@ LAYER_NAMES = (
 
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 explained_output_option = option(
-    "--output", metavar="NAME",
+    "--output", metavar="NAME", shell_complete=completes("output"),
     help="Output that the class is of, if MODEL explains several; `graftcam inspect` names them. "
          "Default: the first.",
 )  # fmt: skip
@@ -97,13 +98,13 @@ max_pixels_option = option(
     help="Number of pixels that an image file may have; a larger one is refused by its header.",
 )  # fmt: skip
 engine_option = option(
-    "--engine", metavar="NAME",
+    "--engine", metavar="NAME", shell_complete=completes("engine"),
     help="What will run the artifact, and runs it here: openvino, openvino-plugin, web "
          "(WebAssembly), webgpu, tensorrt-rtx, onnx, tinygrad, or a provider of ONNX Runtime, such "
          "as cuda. Default: ONNX Runtime's CPU.",
 )  # fmt: skip
 provider_option = option(
-    "--provider", metavar="NAME",
+    "--provider", metavar="NAME", shell_complete=completes("engine"),
     help="What runs the file: a provider of ONNX Runtime, cuda or cpu, or an engine of "
          "docs/engines.md, such as openvino.",
 )  # fmt: skip

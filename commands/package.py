@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from ..runtime.plain_text import plain
-from .common import command, say
-from .options import FILE, to_option
+from ..runtime.plain_text import plain_lines
+from .common import command, tell
+from .options import FILE, json_option, to_option
 
 
 @command(
@@ -32,9 +32,10 @@ from .options import FILE, to_option
                    "contains them.")  # fmt: skip
 @click.option("--mounted", metavar="PATH", default="/models", show_default=True,
               help="OpenVINO: where the server will find the folder.")  # fmt: skip
+@json_option
 def package(
     model: Path, layout: str | None, folder: Path, name: str | None, max_batch: int, tensors: bool,
-    mounted: str,
+    mounted: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Write the artifact MODEL and its configuration in the layout that a server loads."""
     if layout is None:
@@ -45,10 +46,10 @@ def package(
         from ..runtime.tools.package.openvino_server import write_models
 
         written = write_models(model, folder, name, mounted)
-        say(plain(str(folder / "config.json")))
     else:
         from ..runtime.tools.package.triton import write_repository
 
         written = write_repository(model, folder, name, max_batch, tensors=tensors)
-    for path in sorted(path for path in written.rglob("*") if path.is_file()):
-        say(plain(str(path)))
+    files = sorted(path for path in written.rglob("*") if path.is_file())
+    files = [folder / "config.json", *files] if layout == "openvino" else files
+    tell({"folder": written, "files": files}, plain_lines(map(str, files)), as_json=as_json)

@@ -10,8 +10,8 @@ from ..runtime.errors import InputError
 from ..runtime.limits import LABEL_BYTES
 from ..runtime.plain_text import plain
 from ..runtime.reading import read_file
-from .common import command, say
-from .options import FILE, to_option
+from .common import command, tell
+from .options import FILE, json_option, to_option
 from .words import length_option, pad_option, template_option
 
 
@@ -39,10 +39,11 @@ from .words import length_option, pad_option, template_option
 @click.option("--bias", type=float, metavar="N",
               help="What is added to them: SigLIP's logit_bias.")  # fmt: skip
 @to_option("path", "FILE.npz", "The bank to write.")
+@json_option
 def prompts(
     text_encoder: Path, tokenizer: Path, prompts: tuple[str, ...], listed: Path | None,
     templates: tuple[str, ...], length: int | None, pad: str | None, output: str | None,
-    scale: float | None, bias: float | None, path: Path,
+    scale: float | None, bias: float | None, path: Path, as_json: bool,
 ) -> None:  # fmt: skip
     """Write a bank of prompts: their embeddings by TEXT_ENCODER, an ONNX file.
 
@@ -64,8 +65,13 @@ def prompts(
     about = f"{len(bank.names)} prompts" if made == len(bank.names) else (
         f"{len(bank.names)} prompts in {len(bank.templates)} templates"
     )  # fmt: skip
+    record = {
+        "bank": path, "prompts": list(bank.names), "templates": list(bank.templates),
+        "width": bank.width, "text_encoder": encoder.sha256,
+    }  # fmt: skip
     digest = encoder.sha256[:12]
-    say(plain(f"{path}: {about}, embeddings of {bank.width} numbers, text encoder {digest}"))
+    text = f"{path}: {about}, embeddings of {bank.width} numbers, text encoder {digest}"
+    tell(record, plain(text), as_json=as_json)
 
 
 def _lines(file: Path) -> list[str]:

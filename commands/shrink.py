@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from ..runtime.plain_text import plain
-from .common import Steps, command, need_exporter, say
-from .options import FILE, TO_WORD, max_pixels_option, to_option
+from .common import Steps, command, need_exporter, tell
+from .options import FILE, TO_WORD, json_option, max_pixels_option, to_option
 
 _PRECISIONS = ("int8", "float16")
 
@@ -29,9 +29,10 @@ _PRECISIONS = ("int8", "float16")
               metavar="SHARE", help="Smallest similarity of the maps, and smallest share of equal "
                                     "predictions, to accept.")  # fmt: skip
 @to_option("path", "FILE", "The smaller artifact.", required=False, words=_PRECISIONS)
+@json_option
 def shrink(
     artifact: Path, precision: Any, images: Path, max_pixels: int, at_least: float,
-    path: Path | None,
+    path: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Write a copy of ARTIFACT with its forward part in int8 or float16; gradients stay float32.
 
@@ -54,8 +55,13 @@ def shrink(
     before, after = done.bytes
     figures = {one.subject: one.value for one in done.verdict.findings}
     name = plain(str(path))
-    say(
+    record = {
+        "artifact": path, "precision": precision, "bytes": {"before": before, "after": after},
+        "images": len(paths), "similarity": figures["heatmap"], "agreement": figures["prediction"],
+    }  # fmt: skip
+    text = (
         f"{name}: {after / 1e6:.1f} MB of {before / 1e6:.1f}, forward part in {precision}\n"
         f"  on {len(paths)} images: maps {figures['heatmap']:.3f} similar, "
         f"{figures['prediction']:.1%} of the predictions equal"
     )
+    tell(record, text, as_json=as_json)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from .common import command
-from .options import FILE, to_option
+from ..runtime.plain_text import plain
+from .common import command, tell
+from .options import FILE, json_option, to_option
 
 
 @command(
@@ -24,9 +25,11 @@ from .options import FILE, to_option
 @click.option("--chain", type=FILE, multiple=True, metavar="FILE",
               help="Certificates between that one and the root, in PEM; repeatable.")  # fmt: skip
 @to_option("path", "FILE", "The signature to write. Default: ARTIFACT.sig.", required=False)
+@json_option
 def sign(
-    artifact: Path, key: Path, certificate: Path | None, chain: tuple[Path, ...], path: Path | None
-) -> None:
+    artifact: Path, key: Path, certificate: Path | None, chain: tuple[Path, ...],
+    path: Path | None, as_json: bool,
+) -> None:  # fmt: skip
     """Sign ARTIFACT with its heads and weights, in the OpenSSF model signing format.
 
     The signature is a file of its own; ARTIFACT stays as it is. `graftcam verify --signature`
@@ -39,4 +42,6 @@ def sign(
 
     path = artifact.with_name(f"{artifact.name}.sig") if path is None else path
     files = run(artifact, path, key, certificate, chain)
-    click.echo(f"{path}: signature of {', '.join(one.name for one in files)}")
+    names = [one.name for one in files]
+    record = {"signature": path, "files": names}
+    tell(record, plain(f"{path}: signature of {', '.join(names)}"), as_json=as_json)

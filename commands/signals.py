@@ -9,8 +9,9 @@ import threading
 from collections.abc import Generator
 from types import FrameType
 
+from ..runtime.exit_codes import ExitCode
+
 _NAMES = ("SIGTERM", "SIGHUP")  # Windows lacks the second
-_SHELL = 128  # shells add it to the signal's number
 
 
 class Terminated(BaseException):
@@ -24,7 +25,8 @@ class Terminated(BaseException):
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.code = _SHELL + number
+        # As shells name it: 128 and the number.
+        self.code = ExitCode(128 + number)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import click
 SUMMARIES = {
     "bench": "Measure what explaining costs with the artifact MODEL.",
     "cache": "List the artifacts that `graftcam explain` made of ONNX files and named models.",
+    "completion": "Print the script that completes commands in SHELL: bash, zsh or fish.",
     "concepts": "Write the concepts that a layer sees in all IMAGES together (files or folders).",
     "demo": "Export an ImageNet model, verify it, and explain photographs: yours, or the "
             "demo's own.",

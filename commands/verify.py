@@ -7,10 +7,14 @@ from pathlib import Path
 
 import click
 
+from ..runtime.exit_codes import ExitCode
 from .common import Steps, command, need_exporter, say
+from .completes import completes
 from .custody import check_signature, checked_key, custody_options, write_attestation
 from .guarded import STDOUT, Destination, TextOrFile
+from .opening import open_option, open_written
 from .options import FILE, engine_option, max_pixels_option, source_options
+from .terminal import marked
 
 
 @command(
@@ -18,6 +22,7 @@ from .options import FILE, engine_option, max_pixels_option, source_options
     "graftcam verify resnet50.onnx --against torchvision:resnet50 --weights resnet50.pt",
     "graftcam verify my.onnx --against plain.onnx --images images --json verdict.json",
     "graftcam verify my.onnx --against my.models:build --all",
+    "graftcam verify my.onnx --json | jq -r .verdict",
     "graftcam verify my.onnx --engine openvino",
     "graftcam verify my.onnx --junit junit.xml",
     "graftcam verify my.onnx --signature my.onnx.sig --public-key key.pub",
@@ -25,6 +30,7 @@ from .options import FILE, engine_option, max_pixels_option, source_options
 )
 @click.argument("artifact", type=FILE)
 @click.option("--against", type=TextOrFile(), metavar="SOURCE",
+              shell_complete=completes("source"),
               help="What it was made from, as for `graftcam export`. Default: its own forward "
                    "part, with finite differences.")  # fmt: skip
 @source_options
@@ -39,8 +45,10 @@ from .options import FILE, engine_option, max_pixels_option, source_options
               help="How long to compare. Default: 600; inf: until it is done.")  # fmt: skip
 @click.option("--all", "everything", is_flag=True,
               help="Make every check. Default: stop at the first that fails.")  # fmt: skip
-@click.option("--json", "file", type=Destination(), metavar="FILE",
-              help="Write the report to this file; - prints it instead of the text.")  # fmt: skip
+@click.option("--json", "file", type=Destination(), is_flag=False, flag_value=STDOUT,
+              metavar="[FILE]",
+              help="Write the report to this file; alone, or with -, print it instead of the "
+                   "text.")  # fmt: skip
 @click.option(
     "--junit",
     type=Destination(),
@@ -48,13 +56,14 @@ from .options import FILE, engine_option, max_pixels_option, source_options
     help="Write JUnit XML for CI systems; of several artifacts: `graftcam report`.",
 )
 @custody_options
+@open_option
 def verify(
     artifact: Path, against: str | None, weights: str | None,
     shapes: dict[str, list[int | None]], trust: bool, labels: tuple[str, ...], images: Path | None,
     engine: str | None, max_pixels: int, seconds: float | None, everything: bool,
     file: Path | None, junit: Path | None,
     signature: Path | None, public_key: Path | None, chain: tuple[Path, ...],
-    attest: Path | None, key: Path | None,
+    attest: Path | None, key: Path | None, opened: bool,
 ) -> None:  # fmt: skip
     """Check whether ARTIFACT may ship: exit code 0 if it may, 1 if not, with the reasons.
 
@@ -69,6 +78,8 @@ def verify(
     With --signature, and none of the options that compare, only the signature and the digests in
     the file are checked; PyTorch is not needed.
     """
+    if opened and (file is None or str(file) == STDOUT):
+        raise click.UsageError("--open shows the report; give its file: --json FILE")
     if against is None and (weights or shapes):
         raise click.UsageError("--weights and --shape describe a source; name it with --against")
     signer = checked_key(signature, public_key, chain, attest, key)
@@ -89,7 +100,7 @@ def verify(
         if alone:
             return
     need_exporter(artifact, against)
-    from ..exporter.errors import UnprovenError, WriteError, errors_of_model
+    from ..exporter.errors import WriteError, errors_of_model
     from ..exporter.release import input_shapes, scored_outputs, verify_artifact
     from ..exporter.report.junit import junit as junit_of
     from ..exporter.report.record import Record
@@ -108,7 +119,8 @@ def verify(
         source = load_source(against, weights, shapes, recorded, trust=trust)
     outputs = scored_outputs(artifact) if labels else ()
     names = labels_of_files(labels, outputs) if labels else source and source.labels
-    with Steps() as steps, errors_of_model(artifact):
+    most = 600.0 if seconds is None else seconds
+    with Steps(most) as steps, errors_of_model(artifact):
         spec, verdict = verify_artifact(
             artifact, source, names, images, seconds=seconds, progress=steps,
             everything=everything, max_pixels=max_pixels, engine=engine,
@@ -124,6 +136,8 @@ def verify(
     if str(file) == STDOUT:
         say(report, nl=False)
     else:
-        say(describe_verdict(artifact, verdict))
+        say(marked(describe_verdict(artifact, verdict)), colour=True)
+    if opened and file is not None:
+        open_written([file])
     if verdict.status != "pass":
-        raise click.exceptions.Exit(1 if verdict.failures else UnprovenError.exit_code)
+        raise click.exceptions.Exit(ExitCode.FAILED if verdict.failures else ExitCode.UNPROVEN)

@@ -13,8 +13,10 @@ from click import option
 from ..runtime.json_text import write_json
 from ..runtime.plain_text import plain
 from ..runtime.visualize.settings import PARAMETRISATIONS, PRESETS, Parametrisation
-from .common import Numbers, command, progress_bar, say
+from .common import Numbers, command, note, progress_bar, say
+from .completes import completes
 from .guarded import Destination
+from .opening import open_option, open_written
 from .options import (
     FILE,
     Decorator,
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
     from ..runtime.session.session import Session
 
 _target_options = group(
-    option("--class", "class_name", metavar="ID|LABEL", help="Class whose score to maximise."),
+    option("--class", "class_name", metavar="ID|LABEL", shell_complete=completes("class"),
+           help="Class whose score to maximise."),
     option("--channel", type=click.IntRange(0), metavar="N",
            help="Channel whose mean to maximise; for artifacts exported with --score channel."),
     option("--unit", type=Numbers(int), metavar="ROW,COLUMN",
@@ -102,13 +105,14 @@ _ascent_options = group(
               help="File for a plot of the score by step; a .json beside it gets the "
                    "numbers.")  # fmt: skip
 @provider_option
+@open_option
 @json_option
 def visualize(
     model: Path, path: Path, class_name: str | None, channel: int | None, unit: list[int] | None,
     score_weights: Path | None, prompts: tuple[str, ...], bank: Path | None,
     text_encoder: Path | None, tokenizer: Path | None, templates: tuple[str, ...],
     length: int | None, pad: str | None, output: str | None, parametrisation: Parametrisation,
-    curve: Path | None, provider: str | None, as_json: bool, **settings: Any,
+    curve: Path | None, provider: str | None, opened: bool, as_json: bool, **settings: Any,
 ) -> None:  # fmt: skip
     """Compute the image that maximises a class, a channel, a unit or a text of the artifact MODEL.
 
@@ -149,7 +153,9 @@ def visualize(
     written = plain(", ".join(map(str, files)))
     say(numbers if as_json else f"score {found.start:.3f} for noise, {found.score:.3f} "
         f"after {len(found.curve)} steps  -> {written}")  # fmt: skip
-    say(f"ran on {session.provider}", err=True)
+    note(f"ran on {session.provider}")
+    if opened:
+        open_written(files[:1])
 
 
 def _texts(session: Session, prompts: Sequence[str], bank: Bank | Path | None) -> Any:

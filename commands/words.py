@@ -10,7 +10,7 @@ import click
 from click import option
 
 from ..runtime.plain_text import plain
-from .common import say
+from .common import note
 from .options import FILE, group
 
 if TYPE_CHECKING:
@@ -104,6 +104,6 @@ def say_unchecked(spec: Spec, bank: Bank | Path | None) -> None:
     from ..runtime.inputs.bank import read_bank
     from ..runtime.inputs.prompts import unchecked
 
-    note = unchecked(spec, read_bank(bank))
-    if note is not None:
-        say(plain(f"note: {note}"), err=True)
+    reason = unchecked(spec, read_bank(bank))
+    if reason is not None:
+        note(plain(f"note: {reason}"))

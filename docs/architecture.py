@@ -30,11 +30,11 @@ ORDER = {
         "release", "shrink", "__init__",
     ),
     "runtime": (
-        "version", "limits", "plain_text", "json_text", "errors", "bounds", "strict_json",
-        "reading", "checks", "records", "attention", "detector", "settings", "spec", "drafts",
-        "writing", "cache", "inorder", "protobuf", "onnx_file", "custody", "session", "inputs",
-        "boxes", "methods",
-        "output", "explain", "visualize", "explainer", "page", "tools", "__init__",
+        "version", "exit_codes", "limits", "plain_text", "json_text", "errors", "bounds",
+        "strict_json", "reading", "checks", "records", "attention", "detector", "settings", "spec",
+        "drafts", "writing", "cache", "inorder", "protobuf", "onnx_file", "custody", "session",
+        "inputs", "boxes", "methods", "output",
+        "explain", "visualize", "explainer", "page", "tools", "__init__",
     ),
 }  # fmt: skip
 TITLES = {

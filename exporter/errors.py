@@ -10,6 +10,7 @@ from typing import Any
 
 from ..runtime.errors import GraftcamError
 from ..runtime.errors import first_line as first_line
+from ..runtime.exit_codes import ExitCode
 from ..runtime.plain_text import plain, plain_lines
 
 _MOST = 120  # characters of a value that a message shows
@@ -102,7 +103,7 @@ class UnprovenError(VerificationError):
         exit_code: Of the command line, where other errors have 1.
     """
 
-    exit_code = 3
+    exit_code = ExitCode.UNPROVEN
 
 
 class WriteError(GraftcamError):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .explainer import Explainer
     from .inputs.bank import Bank, make_bank
     from .inputs.text_encoder import TextEncoder
+    from .inputs.video import read_frames
     from .methods.table import METHODS
     from .output.animation import Animation, animate
     from .output.box_explanation import BoxExplanation
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .output.concepts import Concepts
     from .output.explanation import Explanation
     from .output.figures import figure, save_figure
+    from .output.video import video_file
     from .spec import Spec
     from .tools.evaluate.evaluate import Evaluation, evaluate
 
@@ -53,7 +55,9 @@ __all__ = [
     "evaluate",
     "figure",
     "make_bank",
+    "read_frames",
     "save_figure",
+    "video_file",
 ]
 
 _HOMES = {
@@ -77,7 +81,9 @@ _HOMES = {
     "evaluate": ".tools.evaluate.evaluate",
     "figure": ".output.figures",
     "make_bank": ".inputs.bank",
+    "read_frames": ".inputs.video",
     "save_figure": ".output.figures",
+    "video_file": ".output.video",
 }
 
 

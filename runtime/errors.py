@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator
 
+from .exit_codes import ExitCode
 from .limits import MESSAGE, RELAYED
 from .plain_text import clip, plain
 
@@ -18,7 +19,7 @@ class GraftcamError(Exception):
         exit_code: The command line's.
     """
 
-    exit_code = 1
+    exit_code = ExitCode.FAILED
 
     def __init__(self, message: object = "") -> None:
         super().__init__(clip(plain(str(message)), MESSAGE))

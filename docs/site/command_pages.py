@@ -14,8 +14,8 @@ _HEAD = """\
 # Command line
 
 This page is written from the program itself: it says what `graftcam COMMAND --help` says.
-`python -m graftcam` works as well as `graftcam`. Exit codes: 0 success; 1 an error, in one line;
-2 wrong usage; 3 nothing is wrong, but not everything could be proven.
+`python -m graftcam` works as well as `graftcam`. [On a terminal](../terminal.md) has the exit
+codes, shell completion, and what `--json`, `--quiet` and `--color` do.
 """
 
 

@@ -30,28 +30,47 @@ def show(png: bytes) -> None:
         display = import_module("IPython.display")
         display.display(display.Image(data=png))
         return
-    launcher = _launcher()
     try:
+        launcher = _launcher()
         path = Path(tempfile.mkdtemp(prefix="graftcam-")) / "explanation.png"
         path.write_bytes(png)
-        opened = _open(launcher, path)
-    except OSError as error:
-        raise _cannot(str(error)) from error
-    if not opened:
-        raise _cannot(f"{launcher} finds no viewer for {path}")
+        _open(launcher, path)
+    except (OSError, _NoViewerError) as error:
+        raise RenderError(
+            f'cannot show the explanation: {error}; write a file with explanation.save("out.png"), '
+            "or use a notebook"
+        ) from error
 
 
-def _open(launcher: str | None, path: Path) -> bool:
-    """Start the viewer; return False if the launcher reports a failure."""
+def open_in_viewer(path: Path) -> None:
+    """Open a file or folder in the system's viewer.
+
+    Raises:
+        RenderError: There is no screen, or no viewer for it.
+    """
+    try:
+        _open(_launcher(), path)
+    except (OSError, _NoViewerError) as error:
+        raise RenderError(f"cannot open {path}: {error}; it is written") from error
+
+
+class _NoViewerError(Exception):
+    """There is no screen, or nothing that opens the file."""
+
+
+def _open(launcher: str | None, path: Path) -> None:
+    """Start the viewer."""
     if launcher is None:
         os.startfile(path)  # pyright: ignore[reportAttributeAccessIssue]  # Windows only
-        return True
+        return
     quiet = subprocess.DEVNULL
     process = subprocess.Popen([launcher, str(path)], stdout=quiet, stderr=quiet)
     try:
-        return process.wait(_SECONDS) == 0
+        failed = process.wait(_SECONDS) != 0
     except subprocess.TimeoutExpired:  # some launchers stay until the viewer is closed
-        return True
+        return
+    if failed:
+        raise _NoViewerError(f"{launcher} finds no viewer for {path}")
 
 
 def _launcher() -> str | None:
@@ -63,12 +82,5 @@ def _launcher() -> str | None:
     screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     launcher = shutil.which("xdg-open")
     if not screen or not launcher:
-        raise _cannot("xdg-open is not installed" if screen else "there is no screen")
+        raise _NoViewerError("xdg-open is not installed" if screen else "there is no screen")
     return launcher
-
-
-def _cannot(reason: str) -> RenderError:
-    return RenderError(
-        f'cannot show the explanation: {reason}; write a file with explanation.save("out.png"), '
-        "or use a notebook"
-    )

@@ -249,14 +249,14 @@ def test_a_named_model_has_its_published_weights(
     monkeypatch.setattr(torch.hub, "urlopen", unreachable)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     picture = write_images(tmp_path / "photos", [photo(90, 120)]) / "0.png"
-    given = ("explain", "torchvision:squeezenet1_1", picture, "-o", tmp_path / "out", "--json")
+    given = ("explain", "torchvision:squeezenet1_1", picture, "-o", tmp_path / "out")
     said = refuse(*given)
     file = "squeezenet1_1-b8a52dc0.pth"
     place = tmp_path / "hub" / "checkpoints" / file
     assert f"get https://download.pytorch.org/models/{file} and put it at {place}" in said
     torch.manual_seed(0)
     torch.save(models.squeezenet1_1().state_dict(), place)
-    result = succeed(*given, "--shape", "3,64,64")
+    result = succeed(*given, "--shape", "3,64,64", "--json")
     assert "exported torchvision:squeezenet1_1 (layer " in result.stderr
     assert "random weights" not in result.stderr
     (row,) = json.loads(result.stdout)

@@ -99,7 +99,10 @@ def parse(words: Sequence[str]) -> None:
     for option in command.params:
         value = given.get(option.name or "")
         # Names of a document's own, such as X0,Y0,X1,Y1, stand for values.
-        if isinstance(option, click.Option) and value and not re.search(r"'[A-Z]", repr(value)):
+        if not isinstance(option, click.Option) or not value or re.search(r"'[A-Z]", repr(value)):
+            continue
+        # An option may go without its value, as `verify --json` does.
+        if isinstance(value, (str, list, bool)):
             option.type_cast_value(context, value)
 
 
