@@ -47,7 +47,7 @@ def pace(model: Path, images: Sequence[Path], rounds: int, seconds: float) -> Ro
             one = _served(service, images, 1, seconds)
             add(
                 bare_ms=run["ms"], bare_cpu_ms=run["cpu_ms"], full_ms=full["ms"],
-                full_cpu_ms=full["cpu_ms"],
+                read_cpu_ms=full["read_cpu_ms"],
                 **{f"eight_{name}": value for name, value in many.items()},
                 **{f"one_{name}": value for name, value in one.items()},
                 ratio=many["ms"] / run["ms"], full_ratio=many["ms"] / full["ms"],

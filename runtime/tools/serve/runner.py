@@ -10,6 +10,7 @@ import socket
 import stat
 import threading
 from collections.abc import Callable, Generator
+from importlib import import_module
 from typing import Any
 
 import uvicorn
@@ -20,6 +21,7 @@ from .application import application
 from .service import Service
 
 _BACKLOG = 2048  # connections that the system holds until they are accepted
+_FILES = 1 << 16  # open files, one for each connection
 _LINGER = 1.0  # seconds that idle connections stay open at the end, for requests on their way
 _IDLE = 30  # seconds that a connection may wait for its next request
 
@@ -95,6 +97,7 @@ def serve(
     class Protocol(_Protocol):
         patience = timeout
 
+    _allow_connections()
     config = uvicorn.Config(
         app, http=Protocol, ws="none", lifespan="off", log_level="warning", access_log=False,
         server_header=False, timeout_keep_alive=_IDLE, backlog=_BACKLOG,
@@ -108,6 +111,19 @@ def serve(
             service.close()
     if server.failure is not None:
         raise server.failure
+
+
+def _allow_connections() -> None:
+    """Let the process have as many open connections as the system allows."""
+    try:
+        resource: Any = import_module("resource")
+    except ImportError:  # not on Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def wait_for_signal(ready: Callable[[], Any]) -> None:
