@@ -12,6 +12,7 @@ from .changes import changes
 from .plots import PLOTS
 from .script import shown, table
 from .sections import SECTIONS, name_of, table_of
+from .serve.page import section
 from .targets import TARGETS, WHY, Target
 
 _SHOWN = 0.01  # ms; smaller times are not listed
@@ -55,16 +56,17 @@ def write_report(book: Book, before: dict[str, Any] | None, folder: Path) -> Non
     lines += _targets(measured)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for name, rows in measured.items():
-        section = SECTIONS[name]
-        text = section.text.format(threads=book.machine["threads"])
-        lines += ["", f"## {section.title}", "", text]
+        part = SECTIONS[name]
+        text = part.text.format(threads=book.machine["threads"])
+        lines += ["", f"## {part.title}", "", text]
         if name in PLOTS:
             image = folder / "images" / f"benchmarks-{name}.svg"
             PLOTS[name](rows, image)
-            lines += ["", f"![{section.title}](images/{image.name})"]
-        lines += table_of(section.columns, rows) if section.columns else []
-        lines += section.notes(rows) if section.notes else []
+            lines += ["", f"![{part.title}](images/{image.name})"]
+        lines += table_of(part.columns, rows) if part.columns else []
+        lines += part.notes(rows) if part.notes else []
     lines += _deployed(folder)
+    lines += ["", *serving] if (serving := section(_results(folder / "serve.json"))) else []
     lines += ["", "## Since the earlier run", "", *changes(book, before)]
     (folder / "benchmarks.md").write_text("\n".join(lines) + "\n")
 
@@ -129,11 +131,13 @@ def _reason(target: Target, row: Row) -> list[str]:
 
 def _deployed(folder: Path) -> list[str]:
     """Return the section on deployment, from the results of two other scripts."""
-    soak, ray = (
-        json.loads(path.read_text()) if path.exists() else {}
-        for path in (folder / "soak.json", folder / "ray.json")
-    )
+    soak, ray = (_results(folder / name) for name in ("soak.json", "ray.json"))
     paces = ", ".join(f"{name} {pace:.0f}" for name, pace in ray.items())
     lines = [_SOAK.format(**soak)] if soak else []
     lines += [_RAY.format(paces=paces)] if ray else []
     return ["", "## Deployed", "", *lines] if lines else []
+
+
+def _results(path: Path) -> dict[str, Any]:
+    """Return the results of another script; empty if there are none."""
+    return json.loads(path.read_text()) if path.exists() else {}

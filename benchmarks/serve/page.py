@@ -9,6 +9,7 @@ from typing import Any
 from ..script import shown, table
 
 TITLE = "## Serving"
+_LAST = "\n## Since the earlier run\n"
 PACE, P99 = 1.15, 2.0  # the targets: an image's time, and the slowest percent by the median
 _NAMES = {"digits": "digits, 96 x 96", "efficientnet-lite0": "EfficientNet-Lite0",
           "resnet50": "ResNet-50"}  # fmt: skip
@@ -33,17 +34,18 @@ def section(found: Mapping[str, Any]) -> list[str]:
     paces = [row for key, row in parts.items() if key.startswith("pace/")]
     lines += _paces(paces) if paces else []
     lines += _settings(parts["settings"]) if "settings" in parts else []
-    lines += ["", *(_LINES[key](parts[key]) for key in _LINES if key in parts)]
-    return lines
+    facts = [_LINES[key](parts[key]) for key in _LINES if key in parts]
+    return [*lines, "", *facts] if facts else lines
 
 
 def write_section(found: Mapping[str, Any], page: Path) -> None:
-    """Put the section in place of the one that the page has, or at its end."""
-    text = page.read_text() if page.exists() else "# Benchmarks\n"
-    before, _, rest = text.partition(f"\n{TITLE}\n")
-    _, heading, after = rest.partition("\n## ")
+    """Put the section in place of the one that the page has, or before the page's last one."""
+    text = page.read_text() if page.exists() else f"# Benchmarks\n{_LAST}"
+    own = f"\n{TITLE}\n"
+    before, _, rest = text.partition(own if own in text else _LAST)
+    after = rest.partition("\n## ")[1:] if own in text else (_LAST, rest)
     lines = "\n".join(section(found))
-    page.write_text(f"{before.rstrip()}\n\n{lines}\n{heading}{after}")
+    page.write_text(f"{before.rstrip()}\n\n{lines}\n{''.join(after)}")
 
 
 def _paces(rows: Sequence[Mapping[str, Any]]) -> list[str]:

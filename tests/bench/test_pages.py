@@ -26,7 +26,7 @@ def _benchmarks(folder: Path, code: str) -> str:
 
 
 def test_the_benchmarks_page_shows_the_stored_rows(tmp_path: Path) -> None:
-    for name in ("soak.json", "ray.json"):
+    for name in ("soak.json", "ray.json", "serve.json"):
         shutil.copy(DOCS / name, tmp_path)
     stored = read(DOCS / "benchmarks.json")
     assert stored is not None

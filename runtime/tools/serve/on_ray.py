@@ -59,7 +59,7 @@ def serve_on_ray(
         ray_serve: Any = import_module("ray.serve")
     except ImportError as error:
         raise GraftcamError(
-            'Ray Serve is missing; install it with `pip install "graftcam[serve,ray]"`'
+            'Ray Serve is missing; install it with `pip install "graftcam[ray-serve]"`'
         ) from error
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     with connected(import_module("ray"), address):

@@ -69,7 +69,7 @@ def test_what_ray_is_given_follows_the_settings(tmp_path: Path) -> None:
     path = write_artifact(tmp_path / "patches.onnx")
     given = replace(settings(Limits(queue=32, timeout=9), patches=path), threads=3, batch=5)
     made = deployment(ray_serve, given, Replicas(2, 6))
-    (found,) = [one for one in [made._bound_deployment]]
+    found = made._bound_deployment
     assert found.max_ongoing_requests == 32
     assert found.ray_actor_options["num_cpus"] == 3
     scaling = found._deployment_config.autoscaling_config
@@ -81,7 +81,7 @@ def test_what_ray_is_given_follows_the_settings(tmp_path: Path) -> None:
 def test_a_model_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     wrong = write_artifact(tmp_path / "old.onnx", metadata='{"version": 99}')
     given = replace(settings(), models=(ServedFile("old", str(wrong)),))
-    with pytest.raises(GraftcamError, match="supports up to|did not start"):
+    with pytest.raises(GraftcamError, match="did not start"):
         serve_on_ray(given, "127.0.0.1", free_port(), None, Replicas(), lambda: None)
 
 
