@@ -63,7 +63,7 @@ def test_two_classes_in_the_dark(browser: Browser, site: str) -> None:
 
 
 def test_on_a_phone(browser: Browser, site: str) -> None:
-    look = {"has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+    look = {"has_touch": True, "is_mobile": True}
     page = opened(browser, site, viewport={"width": 390, "height": 844}, **look)
     page.locator("#examples button").nth(2).tap()
     nth_explanation(page, 1)
