@@ -151,6 +151,7 @@ def explain_detector(
     rows: list[dict[str, Any]] = []
     texts: list[str] = []
     with progress_bar("explaining", hidden=not many) as bar:
+        bar(0, len(examples))
         for done, (path, example) in enumerate(examples, 1):
             name = names.distinct(example.name)
             for method in each:

@@ -71,6 +71,7 @@ def diff(
     pair = pair_of(one, other, inputs, texts_of(texts, prompts))
     paths = all_paths(images, folder, pair.first.suffixes)
     with progress_bar("comparing", hidden=len(paths) < 8) as bar:
+        bar(0, len(paths))
         found = pair.compare(paths, lambda count: bar(count, len(paths)))
     text = write_json(found.to_dict(), indent=2)
     changed = most_changed(found.changes, show)

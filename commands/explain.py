@@ -268,6 +268,7 @@ def explain(
     rows: list[dict[str, Any]] = []
     texts: list[str] = []
     with progress_bar("explaining", hidden=not many) as bar:
+        bar(0, len(images))
         for count, (file, path) in enumerate(called, 1):
             request["progress"] = None if many else meter(path.name)
             for example in explainer.read_file(file, further):

@@ -106,6 +106,7 @@ class _Run:
             window = stack.enter_context(Window(frames.name)) if shown else None
             bar = stack.enter_context(progress_bar(f"explaining {frames.name}"))
             begun = time.monotonic()
+            bar(0, frames.total)
             try:
                 with contextlib.closing(self._explained(frames)) as each:
                     for frame, found in each:

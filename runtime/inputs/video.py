@@ -111,14 +111,17 @@ class VideoFile:
             ImageError: There is none.
         """
         given, read, seconds = 0, 0, 0.0
-        number = self._seek()
-        first = number
+        number = before = self._seek()
+        first: int | None = None
         while self._capture.grab():
             seconds = self._seconds(number)
             read += 1
             if self._end is not None and seconds >= self._end:
                 break
-            if seconds >= self._start - 0.5 / self.fps and (number - first) % self._every == 0:
+            # Not every file can be entered in the middle.
+            if first is None and seconds >= self._start - 0.5 / self.fps:
+                first = number
+            if first is not None and (number - first) % self._every == 0:
                 done, image = self._capture.retrieve()
                 if not done:
                     break
@@ -126,7 +129,7 @@ class VideoFile:
                 yield Frame(rgb_of(image), seconds, number)
             number += 1
         else:
-            self._note_end(first + read, seconds)
+            self._note_end(before + read, seconds)
         if not given:
             length = seconds if read else self._count / self.fps
             reason = f"it is {length:.1f} s long" if self._start else "there is none in it"

@@ -130,6 +130,24 @@ def test_a_wrong_file_is_one_line(release: Path, change: tuple[str, str], messag
     assert re.search(message, cli.refuse("export", "--config", release))
 
 
+def test_json_has_a_row_for_each_model(release: Path) -> None:
+    wrong = MODEL.replace('layer = ["layer2", "layer3"]', 'layer = "layer9"')
+    release.write_text(wrong)
+    (release.parent / "dist").mkdir()
+    result = call(release, "--json", "--quiet")
+    assert result.exit_code == 1
+    first, second = json.loads(result.stdout)
+    assert first["state"] == "exported"
+    assert first["report"]["layers"] == {"layer3": first["report"]["layers"]["layer3"]}
+    assert (second["model"], second["state"], second["exit_code"]) == ("early", "failed", 1)
+    assert "layer9" in second["error"]
+    # Quiet also holds for each model: its failure is all that there is.
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("early: failed: ")
+    again = json.loads(call(release, "--json").stdout)
+    assert [row["state"] for row in again] == ["current", "failed"]
+
+
 def test_unknown_models_and_outputs_are_refused(release: Path) -> None:
     assert "has no model 'other'; it has digits, early" in call(release, "other").stderr
     assert "leave --to out" in cli.fail("export", "--config", release, "-o", "x.onnx", code=2)

@@ -64,6 +64,23 @@ def test_some_of_the_frames(clip: Path, options: dict[str, Any], numbers: list[i
     assert frames.broken == ""
 
 
+def test_a_file_that_cannot_be_entered_in_the_middle_is_read_up_to_there(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = cv2.VideoCapture
+
+    class Rigid:
+        def __init__(self, *given: Any) -> None:
+            self._capture = whole(*given)
+
+        def __getattr__(self, name: str) -> Any:
+            return (lambda *_: False) if name == "set" else getattr(self._capture, name)
+
+    monkeypatch.setattr(cv2, "VideoCapture", Rigid)
+    with VideoFile(clip, every=3, start=0.5, end=1.2) as frames:
+        assert [one.number for one in frames] == [5, 8, 11]
+
+
 def test_frames_are_upright_as_the_file_says(tmp_path: Path) -> None:
     top = np.zeros((*SIZE, 3), np.uint8)
     top[: SIZE[0] // 2] = 200
@@ -147,6 +164,17 @@ def test_odd_and_changing_sizes_are_written(tmp_path: Path) -> None:
     assert first.shape == second.shape == (44, 60, 3)
     assert second[:, :10].max() < 60  # black borders beside what is narrower
     assert second[10:-10, 25:35].min() > 150
+
+
+def test_an_odd_column_is_cut_off_not_squeezed_in(tmp_path: Path) -> None:
+    stripes = np.zeros((48, 61, 3), np.uint8)
+    stripes[:, np.arange(61) // 4 % 2 == 1] = 255
+    with video_file(tmp_path / "odd.avi", 10) as write:
+        write(stripes)
+    (found,) = frames_of(tmp_path / "odd.avi")
+    assert found.shape == (48, 60, 3)
+    blurred = (found > 90) & (found < 165)
+    assert blurred.mean() < 0.02
 
 
 def test_a_video_appears_whole_or_not_at_all(tmp_path: Path) -> None:
