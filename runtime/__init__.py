@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .inputs.text_encoder import TextEncoder
     from .inputs.video import read_frames
     from .methods.table import METHODS
-    from .output.animation import Animation, animate
+    from .output.animation import animate, animation_file
     from .output.box_explanation import BoxExplanation
     from .output.class_map import ClassMap
     from .output.concepts import Concepts
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METHODS",
-    "Animation",
     "Bank",
     "BoxExplanation",
     "ClassMap",
@@ -52,6 +51,7 @@ __all__ = [
     "Spec",
     "TextEncoder",
     "animate",
+    "animation_file",
     "evaluate",
     "figure",
     "make_bank",
@@ -61,7 +61,6 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Animation": ".output.animation",
     "Bank": ".inputs.bank",
     "BoxExplanation": ".output.box_explanation",
     "ClassMap": ".output.class_map",
@@ -78,6 +77,7 @@ _HOMES = {
     "Spec": ".spec",
     "TextEncoder": ".inputs.text_encoder",
     "animate": ".output.animation",
+    "animation_file": ".output.animation",
     "evaluate": ".tools.evaluate.evaluate",
     "figure": ".output.figures",
     "make_bank": ".inputs.bank",

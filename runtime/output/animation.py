@@ -1,130 +1,101 @@
-"""An `Animation` is a file of frames, MP4 or GIF; `animate` makes one of explanations."""
+"""`animation_file` writes frames, as MP4 or GIF; `animate` those of explanations."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 import cv2
 import numpy as np
 
 from ..errors import RenderError
 from ..inputs.image_files import Pixels
-from ..writing import guard, protected, replace_file, staged
+from ..writing import guard, protected, replace_file
 from .explanation_data import ExplanationData
 from .figures import caption_of, names_of
 from .render import Look, LookOptions
 from .render.text import BLACK, ascii_of, shorten, write
+from .video import video_file
 
 ANIMATED = (".gif", ".mp4")
 STEP, FLOW = 1.0, 8.0
 """Frames a second: of a sweep, whose frames are looked at one by one, and of a clip."""
 SLOWEST, FASTEST = 0.05, 60.0
 
-_CODECS = ("vp09", "mp4v")  # the first plays in browsers; some builds of OpenCV lack it
 _STRIP, _SIZE = 26, 9.0  # height of a caption, and of its capitals
 _HEIGHT = 480  # of a frame's image, in pixels
 _NARROWEST = 200  # pixels of a frame: captions need room
 _LARGEST_GIF = 1 << 29  # bytes of all frames, which are in memory until the end
 
 
-class Animation:
-    """Writes frames to a file, which appears whole at the end, or not at all.
+@contextlib.contextmanager
+def animation_file(path: str | Path, fps: float = FLOW) -> Generator[Callable[[Pixels], None]]:
+    """Yield a function that adds a frame, RGB uint8 [H, W, 3], to an animation.
 
-        with Animation("out.mp4", fps=10) as film:
-            film.add(image)
-
-    An MP4 is encoded as frames come: VP9, or MPEG-4 where OpenCV lacks that. A GIF has 256 colours
+    The first frame's size is that of all; one of another size is fitted into it, on white. The file
+    appears at the end, whole or not at all. An MP4 is encoded as frames come. A GIF has 256 colours
     a frame, and its frames stay in memory until the end.
+
+    Args:
+        path: The file, ``.mp4`` or ``.gif``.
+        fps: Frames a second.
+
+    Raises:
+        RenderError: The suffix is another one, the speed is out of range, this OpenCV cannot write
+            such files, the file cannot be written, the frames of a GIF are too many, or there are
+            none.
     """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in ANIMATED:
+        raise RenderError(f"{path}: '{suffix}' is no animation; use .mp4 or .gif")
+    if not SLOWEST <= fps <= FASTEST:
+        raise RenderError(
+            f"fps={fps} is out of range; give {SLOWEST:g} to {FASTEST:g} frames a second"
+        )
+    written = video_file(path, fps, browsers=True) if suffix == ".mp4" else _gif_file(path, fps)
+    with written as write:
+        film = _Film(write)
+        yield film.add
+        if film.size is None:
+            raise RenderError(f"{path}: there are no frames to write")
 
-    def __init__(self, path: str | Path, fps: float = FLOW) -> None:
-        """Choose file and speed.
 
-        Args:
-            path: The file, ``.mp4`` or ``.gif``.
-            fps: Frames a second.
+class _Film:
+    """Gives all frames the size of the first."""
 
-        Raises:
-            RenderError: The suffix is another one, the speed is out of range, or this OpenCV cannot
-                write such files.
-        """
-        self._path, self._fps = Path(path), fps
-        suffix = self._path.suffix.lower()
-        if suffix not in ANIMATED:
-            raise RenderError(f"{path}: '{suffix}' is no animation; use .mp4 or .gif")
-        if not SLOWEST <= fps <= FASTEST:
-            raise RenderError(
-                f"fps={fps} is out of range; give {SLOWEST:g} to {FASTEST:g} frames a second"
-            )
-        if suffix == ".gif" and not hasattr(cv2, "imencodeanimation"):
-            raise RenderError(
-                f"{path}: OpenCV {cv2.__version__} writes no GIF; install 4.12 or newer, or write "
-                ".mp4"
-            )
-        self._size: tuple[int, int] | None = None
-        self._frames: list[Pixels] = []
-        self._writer: Any = None
-        self._open = contextlib.ExitStack()
-        self._gif = suffix == ".gif"
-
-    def __enter__(self) -> Self:
-        guard(self._path, (), RenderError)
-        return self
+    def __init__(self, write: Callable[[Pixels], None]) -> None:
+        self._write = write
+        self.size: tuple[int, int] | None = None
 
     def add(self, image: Pixels) -> None:
-        """Add a frame, RGB uint8 [H, W, 3]; the first one's size is that of all.
+        if self.size is None:
+            # Encoders take two pixels at once.
+            self.size = (image.shape[0] + image.shape[0] % 2, image.shape[1] + image.shape[1] % 2)
+        self._write(_placed(image, self.size))
 
-        A frame of another size is fitted into it, on white.
 
-        Raises:
-            RenderError: The file cannot be written, or the frames of a GIF are too many.
-        """
-        if self._size is None:
-            # Both codecs take two pixels at once.
-            self._size = (image.shape[0] + image.shape[0] % 2, image.shape[1] + image.shape[1] % 2)
-        frame = cv2.cvtColor(_placed(image, self._size), cv2.COLOR_RGB2BGR)
-        if not self._gif:
-            self._writer = self._writer or self._opened(self._size)
-            self._writer.write(frame)
-            return
-        self._frames.append(np.asarray(frame, np.uint8))
-        if len(self._frames) * frame.nbytes > _LARGEST_GIF:
+@contextlib.contextmanager
+def _gif_file(path: Path, fps: float) -> Generator[Callable[[Pixels], None]]:
+    if not hasattr(cv2, "imencodeanimation"):
+        raise RenderError(
+            f"{path}: OpenCV {cv2.__version__} writes no GIF; install 4.12 or newer, or write .mp4"
+        )
+    guard(path, (), RenderError)
+    frames = list[Pixels]()
+
+    def add(image: Pixels) -> None:
+        frames.append(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8))
+        if len(frames) * image.nbytes > _LARGEST_GIF:
             raise RenderError(
-                f"{self._path}: {len(self._frames)} frames of {frame.shape[1]} x {frame.shape[0]} "
-                "pixels are too many for a GIF; write .mp4"
+                f"{path}: {len(frames)} frames of {image.shape[1]} x {image.shape[0]} pixels are "
+                "too many for a GIF; write .mp4"
             )
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        if self._writer is not None:
-            self._writer.release()
-        if kind is not None or self._size is not None:
-            if kind is None and self._gif:
-                replace_file(self._path, _gif(self._frames, self._fps), RenderError)
-            self._open.__exit__(kind, error, at)
-            return
-        raise RenderError(f"{self._path}: there are no frames to write")
-
-    def _opened(self, size: tuple[int, int]) -> Any:
-        """Open the encoder on a draft."""
-        folder = self._open.enter_context(staged(self._path.parent, RenderError, self._path))
-        for codec in _CODECS:
-            code = cv2.VideoWriter.fourcc(*codec)
-            writer = cv2.VideoWriter(str(folder / self._path.name), code, self._fps, size[::-1])
-            if writer.isOpened():
-                return writer
-        raise RenderError(
-            f"{self._path}: this OpenCV has no encoder for MP4; install opencv-python-headless "
-            "from PyPI, or write .gif"
-        )
+    yield add
+    replace_file(path, _gif(frames, fps), RenderError)
 
 
 def animate(
@@ -158,12 +129,12 @@ def animate(
     flowing = any(one.view.frames for one in found) or len({id(one.view) for one in found}) > 11
     speed = fps if fps is not None else FLOW if flowing else STEP
     sources = [source for one in found for source in one.sources]
-    with protected(sources), Animation(path, speed) as film:
+    with protected(sources), animation_file(path, speed) as add:
         for name, one in zip(names_of(found), found, strict=True):
             for position in range(len(one.classes)):
                 caption = caption_of(one, position, name if len(found) > 1 else "")
                 for frame in one.draw_frames(position, height or _tall(one), chosen):
-                    film.add(_captioned(frame, caption))
+                    add(_captioned(frame, caption))
     return Path(path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import cv2
@@ -25,6 +25,7 @@ _CODES = {
     ".webm": ("VP80",),
     ".avi": ("MJPG",),
 }
+_OF_BROWSERS = {".mp4": ("avc1", "vp09", "mp4v")}  # VP9 plays in browsers, but is slow to encode
 SUFFIXES = tuple(_CODES)
 """Endings of the names of videos that can be written."""
 
@@ -32,7 +33,9 @@ _LONGEST = 10.0  # seconds that one frame stays: a file may name any time
 
 
 @contextlib.contextmanager
-def video_file(path: str | Path, fps: float) -> Generator[Callable[[Pixels], None]]:
+def video_file(
+    path: str | Path, fps: float, *, browsers: bool = False
+) -> Generator[Callable[[Pixels], None]]:
     """Yield a function that adds a frame, RGB uint8 [H, W, 3], to a video.
 
     The first frame fixes the size, made even; later ones of another size get black borders. The
@@ -41,6 +44,7 @@ def video_file(path: str | Path, fps: float) -> Generator[Callable[[Pixels], Non
     Args:
         path: The file, of `SUFFIXES`.
         fps: Frames a second.
+        browsers: Prefer an encoder whose files play in browsers, though it takes longer.
 
     Raises:
         RenderError: The suffix is unknown, OpenCV has no encoder for it, or the file cannot be
@@ -49,7 +53,9 @@ def video_file(path: str | Path, fps: float) -> Generator[Callable[[Pixels], Non
     path = Path(path)
     check_video_path(path)
     with staged(path.parent, RenderError, path) as folder:
-        draft = _Draft(folder / path.name, path, fps)
+        suffix = path.suffix.lower()
+        codes = _OF_BROWSERS.get(suffix, _CODES[suffix]) if browsers else _CODES[suffix]
+        draft = _Draft(folder / path.name, path, fps, codes)
         try:
             yield draft.add
         finally:
@@ -120,8 +126,8 @@ def same_size(image: Pixels, height: int, width: int) -> Pixels:
 class _Draft:
     """A video that is being written."""
 
-    def __init__(self, draft: Path, path: Path, fps: float) -> None:
-        self._draft, self._path, self._fps = draft, path, fps
+    def __init__(self, draft: Path, path: Path, fps: float, codes: Sequence[str]) -> None:
+        self._draft, self._path, self._fps, self._codes = draft, path, fps, codes
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
 
@@ -140,7 +146,7 @@ class _Draft:
             self._writer.release()
 
     def _opened(self) -> cv2.VideoWriter:
-        for code in _CODES[self._path.suffix.lower()]:
+        for code in self._codes:
             with _silent_errors():
                 writer = cv2.VideoWriter(
                     str(self._draft), cv2.VideoWriter.fourcc(*code), self._fps, self._size[::-1]

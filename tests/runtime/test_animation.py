@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from graftcam.runtime import Animation, Explainer, animate
+from graftcam.runtime import Explainer, animate, animation_file
 from graftcam.runtime.errors import RenderError
-from graftcam.runtime.output import animation
+from graftcam.runtime.output import animation, video
 from graftcam.runtime.output.figures import caption_of
 from graftcam.runtime.output.render import Look, palette
 from graftcam.runtime.output.views import Drawing
@@ -37,9 +37,9 @@ def frames(path: Path) -> list[np.ndarray]:
 @pytest.mark.parametrize("suffix", [".mp4", ".gif"])
 def test_frames_come_back_in_their_order_and_colours(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / "new" / f"film{suffix}"
-    with Animation(path, fps=4) as film:
+    with animation_file(path, fps=4) as add:
         for colour in COLOURS:
-            film.add(np.full((50, 71, 3), colour, np.uint8))
+            add(np.full((50, 71, 3), colour, np.uint8))
         assert not path.exists()
     assert [one.name for one in path.parent.iterdir()] == [path.name]
     found = frames(path)
@@ -52,9 +52,9 @@ def test_frames_come_back_in_their_order_and_colours(tmp_path: Path, suffix: str
 
 def test_a_frame_of_another_size_is_fitted_on_white(tmp_path: Path) -> None:
     path = tmp_path / "film.gif"
-    with Animation(path) as film:
-        film.add(np.zeros((40, 60, 3), np.uint8))
-        film.add(np.zeros((80, 20, 3), np.uint8))
+    with animation_file(path) as add:
+        add(np.zeros((40, 60, 3), np.uint8))
+        add(np.zeros((80, 20, 3), np.uint8))
     dark = frames(path)[1].mean(axis=2) < 100
     rows, columns = np.flatnonzero(dark.any(axis=1)), np.flatnonzero(dark.any(axis=0))
     assert (rows[0], rows[-1]) == (0, 39)
@@ -66,8 +66,8 @@ def test_an_error_leaves_no_file_and_no_folder(tmp_path: Path, suffix: str) -> N
     path = tmp_path / "new" / f"film{suffix}"
 
     def interrupted() -> None:
-        with Animation(path) as film:
-            film.add(SCENE)
+        with animation_file(path) as add:
+            add(SCENE)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -78,36 +78,43 @@ def test_an_error_leaves_no_file_and_no_folder(tmp_path: Path, suffix: str) -> N
 def test_wrong_files_and_speeds_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(RenderError, match=r"'\.avi' is no animation; use .mp4 or .gif"):
-        Animation("x.avi")
-    with pytest.raises(
-        RenderError, match=r"fps=0 is out of range; give 0.05 to 60 frames a second"
+    with (
+        pytest.raises(RenderError, match=r"'\.avi' is no animation; use .mp4 or .gif"),
+        animation_file("x.avi"),
     ):
-        Animation("x.gif", fps=0)
-    with pytest.raises(RenderError, match="there are no frames to write"), Animation("x.gif"):
+        pass
+    with (
+        pytest.raises(RenderError, match=r"fps=0 is out of range; give 0.05 to 60 frames a second"),
+        animation_file("x.gif", fps=0),
+    ):
+        pass
+    with pytest.raises(RenderError, match="there are no frames to write"), animation_file("x.gif"):
         pass
     (tmp_path / "film.mp4").mkdir()
     with (
         pytest.raises(RenderError, match=r"cannot write .*film.mp4"),
-        Animation(tmp_path / "film.mp4"),
+        animation_file(tmp_path / "film.mp4"),
     ):
         pass
     monkeypatch.setattr(animation, "_LARGEST_GIF", 2 * SCENE.nbytes)
-    with Animation(tmp_path / "long.gif") as film:
-        film.add(SCENE)
-        film.add(SCENE)
+    with animation_file(tmp_path / "long.gif") as add:
+        add(SCENE)
+        add(SCENE)
         with pytest.raises(RenderError, match="3 frames of 160 x 80 pixels are too many for a GIF"):
-            film.add(SCENE)
+            add(SCENE)
     (tmp_path / "long.gif").unlink()
     monkeypatch.delattr(cv2, "imencodeanimation")
-    with pytest.raises(RenderError, match=r"writes no GIF; install 4.12 or newer, or write .mp4"):
-        Animation("x.gif")
-    monkeypatch.setattr(animation, "_CODECS", ("none",))
     with (
-        pytest.raises(RenderError, match="has no encoder for MP4"),
-        Animation(tmp_path / "a.mp4") as film,
+        pytest.raises(RenderError, match=r"writes no GIF; install 4.12 or newer, or write .mp4"),
+        animation_file("x.gif"),
     ):
-        film.add(SCENE)
+        pass
+    monkeypatch.setattr(video, "_OF_BROWSERS", {".mp4": ("none",)})
+    with (
+        pytest.raises(RenderError, match="has no encoder for it"),
+        animation_file(tmp_path / "a.mp4") as add,
+    ):
+        add(SCENE)
     assert [one.name for one in tmp_path.iterdir()] == ["film.mp4"]
 
 
