@@ -117,8 +117,9 @@ _request_options = group(
 )
 @click.argument("source", type=TextOrFile(), shell_complete=completes("source"))
 @click.argument("images", nargs=-1, required=True, type=FILE)
-@to_option("folder", "DIR", "Folder for the files. Detectors: or the picture to write; by default "
-           "NAME-boxes.png in the current folder.", folder=None, required=False)  # fmt: skip
+@to_option("folder", "DIR", "Folder for the files. A video: or the file to write. Detectors: or "
+           "the picture to write; by default NAME-boxes.png in the current folder.",
+           folder=None, required=False)  # fmt: skip
 @model_options
 @_request_options
 @drawing_options
@@ -155,7 +156,7 @@ def explain(
     (.wav) or scans (.nii, .nii.gz). `clipboard` is the image that was copied.
 
     A video (.mp4, .mov, .avi, .mkv, ...) becomes an explained video, DIR/NAME-explained.mp4, or
-    with --format png a picture of each frame. A number is a camera: 0 is the first. Frames are
+    with --format png an image for each frame. A number is a camera: 0 is the first. Frames are
     shown in a window where there is a screen; q ends it.
 
     If IMAGES is one folder, all images in it and its subfolders are explained. Overlays are written

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 folder_options = group(
     option("--batch", type=click.IntRange(1), metavar="N",
-           help="Folder: number of images explained together. Default: 8."),
+           help="Folder, video: number of images explained together. Default: 8, of a video 4."),
     option("--retry", is_flag=True,
            help="Folder: explain images again that failed in an earlier run, or changed since."),
     option("--parquet", is_flag=True,

@@ -53,6 +53,10 @@ def explain_videos(
         opened: Show what was written.
     """
     _check_input(explainer)
+    if settings.smooth and explainer.spec.detector is not None:
+        raise InputError(
+            f"{explainer.path.name} is a detector, whose boxes come and go; leave --smooth out"
+        )
     shown = _wants_window(videos, target, settings)
     places = places_of(videos, target)
     runs: list[_Run] = []

@@ -34,7 +34,7 @@ def main() -> int:
     out: Path = options.out
     (out / "verdicts").mkdir(parents=True, exist_ok=True)
     exported = _graftcam("export", "--config", options.config, "--json")
-    models = [_checked(row, options) for row in _json(exported.stdout, [])]
+    models: list[dict[str, Any]] = [_checked(row, options) for row in _json(exported.stdout, [])]
     if not models:  # such as a file that cannot be read
         error = _json(exported.stderr.strip().rpartition("\n")[2], {}).get("error")
         models = [{"model": options.config.name, "verdict": "fail", "reasons": [
@@ -46,12 +46,12 @@ def main() -> int:
         with Path(summary).open("a", encoding="utf-8") as file:
             file.write(report)
     print(report)
-    verdicts = {one["verdict"] for one in models}
+    verdicts = [one["verdict"] for one in models]
     return _FAILED if "fail" in verdicts else _UNPROVEN if "unproven" in verdicts else 0
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Export and verify the models of a release.")
     parser.add_argument("--config", type=Path, default=Path("release.toml"))
     parser.add_argument("--out", type=Path, default=Path("release-report"))
     parser.add_argument("--images", type=Path, help="a folder of images to explain and compare on")

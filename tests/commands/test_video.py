@@ -106,6 +106,7 @@ def test_the_boxes_of_a_detector_are_drawn(tmp_path: Path) -> None:
     assert first.shape == (240, round(240 * width / height), 3)
     assert np.abs(first.astype(int) - last).mean() > 5
     assert "takes no --box N" in fail(*given, "--box", "1", code=2)
+    assert "is a detector, whose boxes come and go; leave" in refuse(*given, "--smooth", "0.5")
 
 
 def test_a_video_that_breaks_off_is_written_as_far_as_it_goes(
