@@ -14,9 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ...custody.entries import read_entry
+from ...custody.entries import read_spec
 from ...errors import GraftcamError
-from ...spec import METADATA_KEY, Spec
 from ..jobs.cluster import connected
 from .settings import ServeSettings
 
@@ -66,7 +65,7 @@ def serve_on_ray(
             'Ray Serve is missing; install it with `pip install "graftcam[ray-serve]"`'
         ) from error
     for file in settings.models:  # Ray would start wrong ones again and again
-        Spec.from_json(read_entry(Path(file.path), METADATA_KEY) or "")
+        read_spec(Path(file.path))
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     with connected(import_module("ray"), address):
         try:
