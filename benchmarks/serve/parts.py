@@ -18,7 +18,7 @@ from .running import Running, ask, bare, running, seen_by, start_client
 Row = dict[str, Any]
 _SHARE, _SLACK = 0.02, 8.0  # of growth that is none, and megabytes
 SETTINGS = {
-    "default": (), "--batch 1": ("--batch", "1"), "--batch 4": ("--batch", "4"),
+    "default": (), "--batch 1": ("--batch", "1"), "--batch 8": ("--batch", "8"),
     "--batch 16": ("--batch", "16"), "--wait 2": ("--wait", "2"), "--wait 10": ("--wait", "10"),
     "--workers 2": ("--workers", "2"),
 }  # fmt: skip
