@@ -64,7 +64,7 @@ class ServeSettings:
     provider: str | None = None
     threads: int | None = None
     workers: int = 1
-    batch: int = 8
+    batch: int = 4
     wait: float = 0.0
     limits: Limits = field(default_factory=Limits)
     preprocess: str | None = None
