@@ -120,14 +120,14 @@ def serve(
     of a request is stored.
     """
     need_packages()
-    from ..runtime.tools.serve import runner
+    from ..runtime.tools.serve import runner, sockets
     from ..runtime.tools.serve.service import Service
     from ..runtime.tools.serve.settings import Limits, ServeSettings
 
     wanted = Wanted(weights, shapes or None, labels, layers, None, methods)
     _check_engine(engine, ray_address, replicas, fd)
     # A port in use is said before an export, which takes a while.
-    listener = runner.listen(host, port) if fd is None else runner.inherit(fd)
+    listener = sockets.listen(host, port) if fd is None else sockets.inherit(fd)
     settings = ServeSettings(
         named(models, wanted), provider, threads, limits["workers"], limits["batch"],
         limits["wait"] / 1000,
@@ -135,7 +135,7 @@ def serve(
                limits["timeout"]),
         preprocess, cors,
     )  # fmt: skip
-    address = runner.address_of(listener)
+    address = sockets.address_of(listener)
 
     def ready() -> None:
         names = ", ".join(file.name for file in settings.models)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 import statistics
-import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def pace(model: Path, images: Sequence[Path], rounds: int, seconds: float) -> Ro
             one = _served(service, images, 1, seconds)
             add(
                 bare_ms=run["ms"], bare_cpu_ms=run["cpu_ms"], full_ms=full["ms"],
-                full_cpu_ms=full["cpu_ms"],
+                read_cpu_ms=full["read_cpu_ms"],
                 **{f"eight_{name}": value for name, value in many.items()},
                 **{f"one_{name}": value for name, value in one.items()},
                 ratio=many["ms"] / run["ms"], full_ratio=many["ms"] / full["ms"],
@@ -113,9 +113,13 @@ def memory(model: Path, images: Sequence[Path], count: int) -> Row:
     """Read the memory of the service while it answers ``count`` requests of 8 clients."""
     samples: list[float] = []
     with running(model) as service:
-        client = start_client(service.port, images, 8, 1e9, count)
-        _sample(client.poll, lambda: samples.append(round(service.megabytes, 1)))
-        seen = seen_by(client)
+        # Read all the time: a client that cannot print its line does not end.
+        with ThreadPoolExecutor(1) as reader:
+            client = reader.submit(seen_by, start_client(service.port, images, 8, 1e9, count))
+            while not client.done():
+                samples.append(round(service.megabytes, 1))
+                wait([client], timeout=1)
+        seen = client.result()
     tenth = max(1, len(samples) // 10)
     early, late = (statistics.median(part) for part in (samples[tenth:][:tenth], samples[-tenth:]))
     return {
@@ -124,14 +128,6 @@ def memory(model: Path, images: Sequence[Path], count: int) -> Row:
         "peak_mb": max(samples), "flat": late <= max(early * (1 + _SHARE), early + _SLACK),
         "rss_mb": samples,
     }  # fmt: skip
-
-
-def _sample(ended: Callable[[], Any], take: Callable[[], None]) -> None:
-    """Take samples every second until something has ended."""
-    pause = threading.Event()
-    while ended() is None:
-        take()
-        pause.wait(1)
 
 
 def restart(model: Path, images: Sequence[Path], times: int) -> Row:

@@ -76,7 +76,7 @@ def as_rgb(image: object, max_pixels: int = MAX_PIXELS) -> Pixels:
         return read_image(image, max_pixels=max_pixels)
     if isinstance(image, (bytes, bytearray, memoryview)):
         data = bytes(image)
-        return decode_image(data, f"{len(data)} bytes", max_pixels=max_pixels)
+        return decode_image(data, f"the file of {len(data)} bytes", max_pixels=max_pixels)
     if _comes_from(image, "PIL"):
         return _of_pillow(cast("Any", image), max_pixels)
     if _comes_from(image, "torch"):

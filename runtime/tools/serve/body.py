@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -17,6 +17,7 @@ from .refusals import GONE, RETRY, RefusedError
 from .settings import Limits
 
 _SIZE = re.compile(r"[0-9]{1,20}")
+_DISCARDED = 8  # times the largest body: what is read of a larger one
 _FIELDS = 200  # of a form
 _FIELD_BYTES = 1 << 16
 _RAW = ("image/", "application/octet-stream")
@@ -82,17 +83,17 @@ async def read_body(request: Request, limits: Limits, account: Account) -> bytes
         RefusedError: It is too large (413), does not come in time (408), the service's memory is
             full (429), or the client hung up.
     """
-    declared = request.headers.get("content-length", "")
-    if _SIZE.fullmatch(declared) and int(declared) > limits.bytes:
-        _too_large(limits)
+    declared, stream = request.headers.get("content-length", ""), request.stream()
     parts: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(limits.timeout):
-            async for part in request.stream():
+            if _SIZE.fullmatch(declared) and int(declared) > limits.bytes:
+                await _too_large(stream, request, limits)
+            async for part in stream:
                 size += len(part)
                 if size > limits.bytes:
-                    _too_large(limits)
+                    await _too_large(stream, request, limits)
                 account.take(len(part))
                 parts.append(part)
     except TimeoutError:
@@ -155,8 +156,17 @@ async def _stream(body: bytes) -> AsyncGenerator[bytes]:
     yield body
 
 
-def _too_large(limits: Limits) -> NoReturn:
-    # The rest of the body is not read.
+async def _too_large(stream: AsyncIterator[bytes], request: Request, limits: Limits) -> NoReturn:
+    """Refuse a body, after the rest of it: who still sends would not see an answer.
+
+    A client that waits for the service's consent sends nothing, and endless bodies are cut off.
+    """
+    left = _DISCARDED * limits.bytes
+    if "expect" not in request.headers:
+        async for part in stream:
+            left -= len(part)
+            if left < 0:
+                break
     raise RefusedError(
         413, f"the body is larger than {limits.bytes:,} bytes; shrink the image",
         {"Connection": "close"},

@@ -11,8 +11,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+from ...custody.entries import read_spec
 from ...errors import GraftcamError
 from ..jobs.cluster import connected
 from .settings import ServeSettings
@@ -53,7 +55,8 @@ def serve_on_ray(
         wait: Called when the service is ready.
 
     Raises:
-        GraftcamError: Ray Serve is missing, there is no cluster, or the replicas do not start.
+        GraftcamError: Ray Serve is missing, there is no cluster, a file is no artifact, or the
+            replicas do not start.
     """
     try:
         ray_serve: Any = import_module("ray.serve")
@@ -61,6 +64,8 @@ def serve_on_ray(
         raise GraftcamError(
             'Ray Serve is missing; install it with `pip install "graftcam[ray-serve]"`'
         ) from error
+    for file in settings.models:  # Ray would start wrong ones again and again
+        read_spec(Path(file.path))
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     with connected(import_module("ray"), address):
         try:

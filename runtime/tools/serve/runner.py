@@ -4,75 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
-import stat
 import threading
 from collections.abc import Callable, Generator
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from ...errors import GraftcamError
 from .application import application
+from .protocol import patient
 from .service import Service
+from .sockets import allow_connections
 
 _BACKLOG = 2048  # connections that the system holds until they are accepted
 _LINGER = 1.0  # seconds that idle connections stay open at the end, for requests on their way
 _IDLE = 30  # seconds that a connection may wait for its next request
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound, and accepts nothing yet.
-
-    Raises:
-        GraftcamError: The port is in use, or the host unknown.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        found = socket.socket(family, kind, protocol)
-        if os.name == "posix":  # elsewhere it would share a port that is in use
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(address)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise GraftcamError(
-            f"cannot listen on {host}, port {port}: {reason}; give another --port, or end what "
-            "uses it"
-        ) from error
-    return found
-
-
-def inherit(number: int) -> socket.socket:
-    """Return the listening socket that the starter of this process left open.
-
-    Raises:
-        GraftcamError: The number is not that of a listening socket.
-    """
-    try:
-        if not stat.S_ISSOCK(os.fstat(number).st_mode):
-            raise OSError("it is no socket")
-        found = socket.socket(fileno=number)
-        if not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            raise OSError("it does not listen")
-    except OSError as error:
-        raise GraftcamError(
-            f"--fd {number}: {error.strerror or error}; give the number of a listening socket that "
-            "the starter of this process left open (of systemd: 3)"
-        ) from error
-    return found
-
-
-def address_of(listener: socket.socket) -> str:
-    """Return the address to enter in a browser."""
-    name = listener.getsockname()
-    host, port = str(name[0]), int(name[1])
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def serve(
@@ -91,13 +38,10 @@ def serve(
     """
     app = application(service)
     timeout = service.settings.limits.timeout
-
-    class Protocol(_Protocol):
-        patience = timeout
-
+    allow_connections()
     config = uvicorn.Config(
-        app, http=Protocol, ws="none", lifespan="off", log_level="warning", access_log=False,
-        server_header=False, timeout_keep_alive=_IDLE, backlog=_BACKLOG,
+        app, http=patient(timeout), ws="none", lifespan="off", log_level="warning",
+        access_log=False, server_header=False, timeout_keep_alive=_IDLE, backlog=_BACKLOG,
         timeout_graceful_shutdown=int(2 * timeout) + 1, h11_max_incomplete_event_size=1 << 16,
     )  # fmt: skip
     server = _Server(config, service, ready, inherited=inherited)
@@ -211,38 +155,3 @@ class _Server(uvicorn.Server):
         if self.should_exit:
             self.force_exit = True
         self.should_exit = True
-
-
-class _Protocol(H11Protocol):
-    """HTTP/1.1 that waits for the head of a request only so long."""
-
-    patience = 30.0
-    _head: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first request."""
-        super().connection_made(transport)
-        self._wait_for_head()
-
-    def data_received(self, data: bytes) -> None:
-        """Wait for the rest of a head, or stop waiting."""
-        super().data_received(data)
-        cycle: Any = self.cycle  # None before the first request
-        if cycle is None or cycle.response_complete:
-            self._wait_for_head()
-        else:
-            self._stop_waiting()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def _wait_for_head(self) -> None:
-        if self._head is None:
-            self._head = self.loop.call_later(self.patience, self.transport.close)
-
-    def _stop_waiting(self) -> None:
-        if self._head is not None:
-            self._head.cancel()
-            self._head = None

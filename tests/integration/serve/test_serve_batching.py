@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from starlette.testclient import TestClient
 
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import RunError
+from graftcam.runtime.explain.pipeline import explain_examples
 from graftcam.runtime.explain.plan import join, make_plan
 from graftcam.runtime.explain.stream import explain_each
 from graftcam.runtime.output.explanation import Explanation
@@ -128,9 +130,8 @@ def test_classes_of_one_run_may_differ(
         for c in asked
     ]
     examples = [steps.reader.read(image, "x").prepared() for image in shifted]
-    together = explain_each(join(plans), examples)
-    for image, classes, found in zip(shifted, asked, together, strict=True):
-        assert isinstance(found, Explanation)
+    together = explain_examples(join(plans), examples)
+    for image, classes, (found,) in zip(shifted, asked, together, strict=True):
         alone = explainer.explain(image, classes, method=method, options=options)
         assert found.classes == alone.classes
         np.testing.assert_allclose(found.maps, alone.maps, rtol=1e-4, atol=1e-5)
@@ -266,8 +267,6 @@ def test_bodies_share_the_memory(artifact: Path) -> None:
 
 
 async def _shares() -> list[str]:
-    import asyncio
-
     shares, seen = Shares(10), list[str]()
 
     async def one(name: str, count: int, go: asyncio.Event) -> None:
@@ -292,9 +291,26 @@ async def _shares() -> list[str]:
 
 
 def test_shares_are_taken_in_order_and_given_back() -> None:
-    import asyncio
-
     assert asyncio.run(_shares()) == ["+a", "-a", "+b", "-b", "+d", "-d"]
+
+
+async def _given_at_the_end() -> int:
+    shares = Shares(10)
+
+    async def take() -> None:
+        async with shares.take(10):
+            pass
+
+    async with shares.take(10):
+        late = asyncio.ensure_future(take())
+        await asyncio.sleep(0)
+    late.cancel()  # it has got its part, and has not begun
+    await asyncio.gather(late, return_exceptions=True)
+    return shares._free
+
+
+def test_a_share_of_one_who_is_gone_is_given_back() -> None:
+    assert asyncio.run(_given_at_the_end()) == 10
 
 
 def test_a_thousand_plans_are_not_remembered(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
@@ -169,6 +170,29 @@ def test_slow_clients_are_answered_408_or_cut_off(artifact: Path) -> None:
         assert post(port)[0] == 200
         for one in (silent, slow_head, slow_body):
             one.close()
+
+
+def test_who_sends_too_much_sees_the_answer(artifact: Path) -> None:
+    with process(artifact, "--max-bytes", 100_000) as (_, port):
+        for length in (700_000, 10_000_000):
+            client = connect(port)
+            client.sendall(
+                f"POST {ADDRESS} HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+                f"Content-Length: {length}\r\n\r\n".encode()
+            )
+            with contextlib.suppress(ConnectionError):  # beyond a multiple of the limit
+                client.sendall(bytes(length))
+            if length < 800_000:
+                assert client.recv(4096).startswith(b"HTTP/1.1 413 ")
+            client.close()
+        waiting = connect(port)
+        waiting.sendall(
+            f"POST {ADDRESS} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            "Content-Length: 700000\r\n\r\n".encode()
+        )
+        assert waiting.recv(4096).startswith(b"HTTP/1.1 413 ")
+        waiting.close()
+        assert post(port)[0] == 200
 
 
 def test_hundreds_of_requests_at_once_are_answered_or_refused(artifact: Path) -> None:

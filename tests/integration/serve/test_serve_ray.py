@@ -78,10 +78,10 @@ def test_what_ray_is_given_follows_the_settings(tmp_path: Path) -> None:
     assert deployment(ray_serve, given, Replicas(2, 2))._bound_deployment.num_replicas == 2
 
 
-def test_a_model_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_is_no_artifact_of_today_is_refused_before_ray_starts(tmp_path: Path) -> None:
     wrong = write_artifact(tmp_path / "old.onnx", metadata='{"version": 99}')
     given = replace(settings(), models=(ServedFile("old", str(wrong)),))
-    with pytest.raises(GraftcamError, match="did not start"):
+    with pytest.raises(GraftcamError, match="supports up to"):
         serve_on_ray(given, "127.0.0.1", free_port(), None, Replicas(), lambda: None)
 
 
