@@ -47,7 +47,7 @@ def main() -> int:
 
 
 @cache
-def _explainer(*layers: str) -> Explainer:
+def photograph_model(*layers: str) -> Explainer:
     """Export the model with some target layers, by default the last; `make demo` verifies it."""
     folder = ROOT / ".bench"
     folder.mkdir(exist_ok=True)
@@ -58,12 +58,12 @@ def _explainer(*layers: str) -> Explainer:
 
 
 def _three_classes(_: Photograph, astronaut: Photograph) -> Any:
-    return explain(_explainer(), astronaut).panel(height=270)
+    return explain(photograph_model(), astronaut).panel(height=270)
 
 
 def _methods(cat: Photograph, _: Photograph) -> Any:
     """Draw the best class of a photograph by each method."""
-    explainer = _explainer()
+    explainer = photograph_model()
     known, path = explain(explainer, cat), cat.path
     drawn: list[Any] = [known.image]
     names = [one for one in METHODS if one not in (*_GUIDED, *ATTENTION_METHODS)]
@@ -72,20 +72,19 @@ def _methods(cat: Photograph, _: Photograph) -> Any:
         # FinerCAM compares the class with the others.
         classes = known.classes if method == "finercam" else known.classes[:1]
         found = explainer.explain(path, classes, method=method)
-        style = "heatmap" if "input_gradients" in METHODS[method].needs else "overlay"
-        drawn.append(found.draw(style=style))
+        drawn.append(found.draw(dilation=1 if METHODS[method].of_pixels else 0))
     return panel(drawn, [known.labels[0], *names], height=150, columns=_COLUMNS)
 
 
 def _styles(cat: Photograph, _: Photograph) -> Any:
-    known = explain(_explainer(), cat)
+    known = explain(photograph_model(), cat)
     drawn = [known.draw(height=190, style=style) for style in STYLES]
     return panel([known.image, *drawn], [known.labels[0], *STYLES], height=190)
 
 
 def _concepts(cat: Photograph, astronaut: Photograph) -> Any:
     """Draw the concepts of two photographs, one above the other."""
-    explainer = _explainer()
+    explainer = photograph_model()
     sheets = [explainer.concepts(one.path, 5).draw(height=170) for one in (cat, astronaut)]
     width = max(sheet.shape[1] for sheet in sheets)
     white = [((0, 0), (0, width - sheet.shape[1]), (0, 0)) for sheet in sheets]
@@ -97,7 +96,7 @@ def _concepts(cat: Photograph, astronaut: Photograph) -> Any:
 
 def _refined(cat: Photograph, _: Photograph) -> Any:
     """Draw one class by the maps of three layers, then by all of them."""
-    explainer = _explainer(*_LAYERS)
+    explainer = photograph_model(*_LAYERS)
     known = explain(explainer, cat)
     label = known.labels[0]
     drawn, titles = list[Any](), list[str]()

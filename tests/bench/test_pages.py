@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
+from benchmarks import gallery
 from benchmarks.bench_report import write_report as write_benchmarks
 from benchmarks.book import Book, read
 from benchmarks.methods import with_table
 from benchmarks.parts import CASES
 from benchmarks.zoo_report import write_report as write_models
+from graftcam.runtime.methods.table import METHODS
+from graftcam.runtime.output.render.look import Style
 from support.paths import ROOT
 
 DOCS = ROOT / "docs"
@@ -54,3 +59,16 @@ def test_the_models_page_shows_the_stored_records(tmp_path: Path) -> None:
 def test_the_methods_page_shows_the_stored_table() -> None:
     page = (DOCS / "methods.md").read_text("utf-8")
     assert with_table(page, json.loads((DOCS / "methods.json").read_text())) == page
+
+
+def test_the_gallery_shows_each_method_and_each_style() -> None:
+    text = gallery.page()
+    assert (DOCS / "gallery.md").read_text("utf-8") == text
+    for name in (*METHODS, *get_args(Style)):
+        assert f"`--method {name}`" in text or f"`--style {name}`" in text
+    images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    files = [DOCS / one for one in images]
+    assert len(files) == len(set(files)) >= len(METHODS) + len(get_args(Style))
+    assert sum(file.stat().st_size for file in files) < 3e6
+    named = {file.stem for file in files if file.parent.name == "gallery"}
+    assert named == set(gallery.IMAGES)

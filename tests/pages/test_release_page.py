@@ -74,8 +74,8 @@ def test_the_answer_is_plain(release: Path) -> None:
         "a": "Yes", "b": "No", "c": "Not proven", "d": "No", "e": "Not checked",
     }  # fmt: skip
     assert answers["a"].why == (
-        "It predicts and explains as PyTorch does, on 4 random inputs and 1 image. Every check that "
-        "was made passed. Not checked: determinism."
+        "It predicts and explains as PyTorch does, on 4 random inputs and 1 image. Every check "
+        "that was made passed. Not checked: determinism."
     )
     assert answers["b"].why.startswith("2 checks failed: gradients and heatmap. It should hold")
     assert answers["c"].why == "No check failed, but a check could not be made: gradients."
