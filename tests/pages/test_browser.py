@@ -20,7 +20,15 @@ from graftcam.runtime.output.render import palette, project
 from graftcam.runtime.output.render.maps import map_status, normalise, peak
 from graftcam.runtime.page import FILES
 from support.artifacts import preprocess
-from support.browser import LISTEN, SOFTWARE_GPU, chromium, nth_explanation, open_model, open_page
+from support.browser import (
+    LISTEN,
+    SOFTWARE_GPU,
+    chromium,
+    drawn,
+    nth_explanation,
+    open_model,
+    open_page,
+)
 from support.exports import export_segmenter, make
 from support.nets import Tiny
 from support.small_detector import export_detector, write_scene
@@ -44,14 +52,6 @@ def assert_same(got: dict[str, Any], found: Explanation) -> None:
     np.testing.assert_allclose(np.reshape(got["map"], raw.shape), raw, atol=CLOSE * raw.max())
     if found.probabilities is not None and found.probabilities.ndim == 1:
         np.testing.assert_allclose(got["probabilities"], found.probabilities, atol=CLOSE)
-
-
-def drawn(page: Page, canvas: str) -> np.ndarray:
-    """RGBA pixels of a canvas, as they were before the page scaled it."""
-    url = page.evaluate(f"document.querySelector('.{canvas}').toDataURL()")
-    data = np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8)
-    pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)
 
 
 def test_an_image_is_predicted_and_explained_as_by_the_runtime(

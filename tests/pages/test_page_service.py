@@ -14,6 +14,7 @@ from support.artifacts import write_artifact, write_two_layers
 from support.browser import (
     LISTEN,
     LOOKS,
+    drawn,
     nth_explanation,
     open_page,
     screenshot,
@@ -85,6 +86,8 @@ def test_an_image_is_explained_as_by_the_runtime(
         "#ranking .label"
     ).all_inner_texts()
     assert "by the service" in asked.inner_text("#status")
+    heat = drawn(asked, "heat")[..., 3] / 255
+    np.testing.assert_allclose(heat, found.heatmaps[0], atol=0.6 / 255)
     other = got["predictions"][1]["label"]
     asked.fill("#class", other)
     asked.press("#class", "Enter")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import shutil
@@ -13,6 +14,8 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+import cv2
+import numpy as np
 import pytest
 
 from support.paths import ROOT
@@ -122,6 +125,14 @@ def nth_explanation(page: Page, count: int) -> dict[str, Any]:
     """Wait for the page's ``count``-th explanation and return it."""
     page.wait_for_function("count => explanations.length >= count", arg=count, timeout=60_000)
     return page.evaluate("count => explanations[count - 1]", count)
+
+
+def drawn(page: Page, canvas: str) -> np.ndarray:
+    """RGBA pixels of a canvas, as they were before the page scaled it."""
+    url = page.evaluate(f"document.querySelector('.{canvas}').toDataURL()")
+    data = np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8)
+    pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)
 
 
 def violations(page: Page) -> list[str]:

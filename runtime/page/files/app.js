@@ -72,17 +72,12 @@ export async function start(engine) {
     return true;
   }
 
-  /** Take away what is shown and asked: an answer that is on its way is of another model. */
+  /** Take away what is shown: it is of another model, or another image. */
   function forget() {
     answers.fill(null);
     element.compare.disabled = compare.shown.length < 2;
     element.downloads.hidden = true;
-    compare.panes.forEach((pane, side) => {
-      turns[side] += 1;
-      running[side].abort();
-      delete pane.frame.dataset.busy;
-      if (image) pane.showImage(image);
-    });
+    if (image) compare.panes.forEach((pane) => pane.showImage(image));
   }
 
   /** Return what an address asks for as far as the model has it, and say what it has not. */

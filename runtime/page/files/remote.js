@@ -54,16 +54,8 @@ class RemoteEngine {
       predictions: answer.predictions ?? [],
       detections: answer.detections?.map((one) => ({ ...one, probability: one.probability ?? one.score, corners: one.box })),
       best: null,
-      shown: found ? this.#shown(found, answer.image, image) : null,
+      shown: found ? { ...found, map: numbersOf(found.map.data), grid: found.map.shape } : null,
     };
-  }
-
-  #shown(found, sent, image) {
-    const { shape, data } = found.map;
-    // The service may have turned the image otherwise than this browser: only sizes are compared.
-    const [across, down] = [image.width / sent.width, image.height / sent.height];
-    const place = found.place.map((value, i) => value * (i % 2 ? down : across));
-    return { ...found, map: numbersOf(data), grid: shape, place };
   }
 }
 
