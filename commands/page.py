@@ -12,9 +12,10 @@ from ..runtime.errors import InputError
 from ..runtime.limits import MAX_PIXELS
 from ..runtime.plain_text import plain
 from .artifact import Wanted, artifact_of, model_source_options
-from .common import command, say
+from .common import command
 from .guarded import TextOrFile
-from .options import FILE, to_option
+from .options import FILE, json_option, to_option
+from .terminal import note, tell
 
 
 @command(
@@ -33,10 +34,11 @@ from .options import FILE, to_option
              "folder or one above.")  # fmt: skip
 @option("--fetch", is_flag=True,
         help="Fetch onnxruntime-web by npm, without installing it.")  # fmt: skip
+@json_option
 def page(
     models: tuple[str, ...], folder: Path, weights: str | None,
     shapes: dict[str, list[int | None]], labels: str | None, images: tuple[Path, ...],
-    ort: Path | None, fetch: bool,
+    ort: Path | None, fetch: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Write a page that explains images with MODEL in the browser, as static files.
 
@@ -59,8 +61,14 @@ def page(
         artifacts = [artifact_of(model, wanted, (), MAX_PIXELS) for model in models]
         written = write_site(_named(artifacts), folder, engine, shown)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    say(plain(f"{written}: {', '.join(_named(artifacts))}, {size / 1e6:.0f} MB in all"))
-    say(plain(f"see it: python -m http.server --directory {folder}, then http://localhost:8000"))
+    names = [*_named(artifacts)]
+    record = {"page": written, "models": names, "bytes": size}
+    tell(
+        record,
+        plain(f"{written}: {', '.join(names)}, {size / 1e6:.0f} MB in all"),
+        as_json=as_json,
+    )
+    note(plain(f"see it: python -m http.server --directory {folder}, then http://localhost:8000"))
 
 
 def _named(artifacts: list[Path]) -> dict[str, Path]:

@@ -7,10 +7,13 @@ from typing import Any
 
 import click
 
+from ..runtime.exit_codes import ExitCode
 from ..runtime.plain_text import plain
-from .common import command, need_exporter, say
+from .common import command, need_exporter
 from .guarded import Destination
-from .options import to_option
+from .opening import open_option, open_written
+from .options import json_option, to_option
+from .terminal import note, tell
 
 
 class _Records(click.ParamType):
@@ -32,7 +35,11 @@ class _Records(click.ParamType):
 @click.option("--junit", type=Destination(), metavar="FILE",
               help="Write JUnit XML, which GitLab, Jenkins and actions for GitHub show: a suite "
                    "for each model, a case for each check.")  # fmt: skip
-def report(records: tuple[Path, ...], folder: Path | None, junit: Path | None) -> None:
+@open_option
+@json_option
+def report(
+    records: tuple[Path, ...], folder: Path | None, junit: Path | None, opened: bool, as_json: bool
+) -> None:  # fmt: skip
     """Join the verifications of a release's models in one page: which of them may ship, and why.
 
     RECORDS are files of `graftcam verify --json`, report.json of `graftcam export --report`, or
@@ -44,7 +51,7 @@ def report(records: tuple[Path, ...], folder: Path | None, junit: Path | None) -
     if folder is None and junit is None:
         raise click.UsageError("give -o DIR for a page, --junit FILE for CI, or both")
     need_exporter()
-    from ..exporter.errors import UnprovenError, WriteError
+    from ..exporter.errors import WriteError
     from ..exporter.report.junit import junit as junit_of
     from ..exporter.report.page.release import check_release, release_answer, write_release
     from ..exporter.report.record import read_records
@@ -59,12 +66,20 @@ def report(records: tuple[Path, ...], folder: Path | None, junit: Path | None) -
             written.append(write_release(folder, found))
         if junit is not None:
             written.append(replace_file(junit, junit_of(found), WriteError))
-    answer = release_answer(found)
-    say(plain(f"May it ship? {answer.word}. {answer.why}"))
+    answer, verdicts = release_answer(found), {one.verdict for one in found}
+    code = ExitCode.DONE if verdicts == {"pass"} else ExitCode.UNPROVEN
+    code = ExitCode.FAILED if verdicts & {"fail", "error"} else code
+    tell(
+        {
+            "may_ship": code is ExitCode.DONE, "answer": answer.word, "why": answer.why,
+            "models": [{"name": one.name, "verdict": one.verdict} for one in found],
+            "files": written,
+        },
+        plain(f"May it ship? {answer.word}. {answer.why}"), as_json=as_json,
+    )  # fmt: skip
     for path in written:
-        say(plain(str(path)), err=True)
-    verdicts = {one.verdict for one in found}
-    if verdicts & {"fail", "error"}:
-        raise click.exceptions.Exit(1)
-    if verdicts != {"pass"}:
-        raise click.exceptions.Exit(UnprovenError.exit_code)
+        note(plain(str(path)))
+    if opened:
+        open_written(written[:1])
+    if code:
+        raise click.exceptions.Exit(code)

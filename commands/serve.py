@@ -15,9 +15,10 @@ from click import option
 from ..runtime.errors import GraftcamError
 from ..runtime.plain_text import plain
 from .artifact import Wanted, artifact_of, model_options
-from .common import command, say
+from .common import command
 from .guarded import TextOrFile
-from .options import group, provider_option, threads_option
+from .options import group, json_option, provider_option, threads_option
+from .terminal import note, tell
 
 if TYPE_CHECKING:
     from ..runtime.tools.serve.settings import ServedFile
@@ -103,12 +104,13 @@ _limit_options = group(
 @option("--replicas", type=ReplicasParameter(), metavar="N|MIN-MAX",
         help="Ray: number of processes, each with its own sessions on --threads cores (default: "
              "1); or two numbers, between which Ray chooses by the load. Default: 1.")  # fmt: skip
+@json_option
 def serve(
     models: tuple[str, ...], host: str, port: int, fd: int | None, browse: bool,
     weights: str | None, shapes: dict[str, list[int | None]], labels: str | None,
     preprocess: str | None, layers: tuple[str, ...], methods: tuple[str, ...], cors: str | None,
     threads: int | None, provider: str | None, engine: str, ray_address: str | None,
-    replicas: tuple[int, int] | None, **limits: Any,
+    replicas: tuple[int, int] | None, as_json: bool, **limits: Any,
 ) -> None:  # fmt: skip
     """Serve artifacts over HTTP: a page for people, an API for programs.
 
@@ -138,8 +140,10 @@ def serve(
     address = sockets.address_of(listener)
 
     def ready() -> None:
-        names = ", ".join(file.name for file in settings.models)
-        say(plain(f"serving {names} at {address} (Ctrl-C ends it)"), err=True)
+        names = [file.name for file in settings.models]
+        if as_json:
+            tell({"address": address, "models": names}, "", as_json=True)
+        note(plain(f"serving {', '.join(names)} at {address} (Ctrl-C ends it)"))
         if browse:
             webbrowser.open(address)
 

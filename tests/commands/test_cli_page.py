@@ -43,9 +43,9 @@ def files(folder: Path) -> set[str]:
 
 def test_the_folder_holds_all_that_the_page_loads(web: Path, ort: Path, tmp_path: Path) -> None:
     to = tmp_path / "site"
-    said = succeed("page", web, "-o", to, "--ort", ort, "--images", IMAGES).stdout
-    assert f"{to / 'index.html'}: patches" in said
-    assert f"python -m http.server --directory {to}" in said
+    said = succeed("page", web, "-o", to, "--ort", ort, "--images", IMAGES)
+    assert f"{to / 'index.html'}: patches" in said.stdout
+    assert f"python -m http.server --directory {to}" in said.stderr
     own = {f"page/{path.name}" for path in FILES.iterdir()} - {"page/index.html"}
     photos = {f"images/{name}.jpg" for name in ("astronaut", "cat", "coffee")}
     resizers = {"page/resize_linear.onnx", "page/resize_cubic.onnx"}
