@@ -9,7 +9,7 @@ JOBS ?= 2
 TORCH_INDEX ?= auto
 PIP_INSTALL := -m pip install -qq --progress-bar off --disable-pip-version-check
 
-.PHONY: help demo test test-runtime fuzz fuzz-input lint format package bench zoo field detectors migration engines browser node cpp docs clean
+.PHONY: help demo test test-runtime fuzz fuzz-input lint format package bench zoo field detectors migration engines browser node cpp rust docs clean
 
 help:
 	@echo "make demo   set up, export an ImageNet model, verify it, explain photographs -> out/demo"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-runtime  set up an environment without PyTorch and onnx, and test the runtime in it"
 	@echo "make browser  the demo as a web page, out/browser (needs npm)"
 	@echo "make cpp    the examples in C++, out/cpp (needs g++ and ONNX Runtime's headers)"
+	@echo "make rust   the example in Rust, out/rust (needs rustc, bindgen and the same headers)"
 	@echo "make docs   the documentation as a site, out/site; runs its notebooks"
 	@echo "make fuzz   thousands of random models, exported and judged independently (long, resumable)"
 	@echo "make fuzz-input  a hundred thousand mutated files, each read or refused (long, resumable)"
@@ -87,6 +88,9 @@ node: examples/node/node_modules
 # Where Debian's packages are within reach, or libonnxruntime-dev is installed.
 cpp: $(VENV)/.dev
 	$(BIN)/python scripts/build_cpp.py out/cpp
+
+rust: $(VENV)/.dev
+	$(BIN)/python scripts/build_rust.py out/rust
 
 # Nothing is loaded from elsewhere as it is built or read; a link that leads nowhere is an error.
 docs: $(VENV)/.docs

@@ -2,7 +2,7 @@
 
 Libraries are those of the Python packages onnxruntime and openvino, and so are OpenVINO's headers.
 Those of ONNX Runtime come in Debian's package libonnxruntime-dev: from the system, or downloaded
-and unpacked beside the programs (`apt-get`; nothing is installed).
+and unpacked beside the folder (`apt-get`; nothing is installed).
 """
 
 from __future__ import annotations
@@ -28,17 +28,13 @@ def main(folder: Path) -> int:
 
 def build_onnxruntime(folder: Path) -> bool:
     """Build ``explain`` with ONNX Runtime."""
-    library = next(package("onnxruntime", "capi").glob("libonnxruntime.so.1.*"), None)
-    include = headers(folder)
+    library = onnxruntime_library(folder)
+    include = headers(folder.parent)
     if library is None or include is None:
         print("explain: ONNX Runtime's headers or library are missing (Linux, Debian's package "
               f"{_PACKAGE})")  # fmt: skip
         return False
-    # The program asks for the library by its short name.
-    link = folder / "libonnxruntime.so.1"
-    link.unlink(missing_ok=True)
-    link.symlink_to(library)
-    return compiled("explain", folder, include, link)
+    return compiled("explain", folder, include, library)
 
 
 def build_openvino(folder: Path) -> bool:
@@ -61,8 +57,19 @@ def compiled(name: str, folder: Path, include: Path, library: Path) -> bool:
     return done.returncode == 0
 
 
+def onnxruntime_library(folder: Path) -> Path | None:
+    """A link in ``folder`` to the library in ONNX Runtime's package; None if there is none."""
+    library = next(package("onnxruntime", "capi").glob("libonnxruntime.so.1.*"), None)
+    if library is None:
+        return None
+    link = folder.resolve() / "libonnxruntime.so.1"  # the short name that programs ask for
+    link.unlink(missing_ok=True)
+    link.symlink_to(library)
+    return link
+
+
 def headers(folder: Path) -> Path | None:
-    """The folder of ONNX Runtime's headers; None where they cannot be had."""
+    """The folder of ONNX Runtime's headers, below ``folder`` if downloaded; None without them."""
     if (_SYSTEM / "onnxruntime_cxx_api.h").exists():
         return _SYSTEM
     place = (folder / "headers").resolve()

@@ -96,7 +96,7 @@ class Files:
         artifact: What graftcam writes.
         spec: Its metadata.
         outputs: Names of its outputs.
-        inputs: The model's own inputs, of `_IMAGES` images.
+        inputs: The model's own inputs, of `_IMAGES` images, or as many as it takes.
     """
 
     plain: Path
@@ -130,7 +130,7 @@ def files_of(case: Case, subjects: Subjects, profile: ProfileName) -> Files:
     session = Session(path, "cpu", 1)
     generator, inputs = np.random.default_rng(0), dict[str, Array]()
     for port in session.model_inputs:
-        extents = [_IMAGES, *(320 if extent is None else extent for extent in port.shape[1:])]
+        extents = [port.shape[0] or _IMAGES, *(extent or 320 for extent in port.shape[1:])]
         values = generator.standard_normal(extents, np.float32)
         detects = session.spec.detector is not None
         inputs[port.name] = (

@@ -2,7 +2,8 @@
 
 - It packs a constant once for all nodes that read it, and tells the packed forms apart by their
   shapes. A weight with as many inputs as outputs has the same shape in both directions: its adjoint
-  then multiplies by the weight instead of by its transpose, and nothing says so.
+  then multiplies by the weight instead of by its transpose, and nothing says so. What nodes compute
+  of constants alone is such a constant, too.
 - It computes the extents of an Expand as the larger ones of both shapes. An axis of extent 0 (no
   classes: a plain prediction) becomes 1, and the run fails.
 """
@@ -27,11 +28,23 @@ def suit_openvino(graph: ir.Graph, emit: Emitter) -> list[str]:
     _expand_by_products(graph, emit)
     copied = [
         value.name or ""
-        for value in list(graph.initializers.values())
+        for value in _known_before_the_run(graph)
         if _is_square(value) and _copy_for_others(value, emit)
     ]
     graph.sort()
     return copied
+
+
+def _known_before_the_run(graph: ir.Graph) -> list[ir.Value]:
+    """Initializers that are no inputs, and what nodes compute of nothing else."""
+    found = [value for value in graph.initializers.values() if not value.is_graph_input()]
+    known = {*found}
+    for node in graph:
+        given = [value for value in node.inputs if value is not None]
+        if node.op_type == "Constant" or (given and known.issuperset(given)):
+            known.update(node.outputs)
+            found += node.outputs
+    return found
 
 
 def _copy_for_others(weight: ir.Value, emit: Emitter) -> bool:
