@@ -100,11 +100,11 @@ def _is_slow(row: Mapping[str, Any]) -> bool:
 
 def _settings(row: Mapping[str, Any]) -> list[str]:
     cells = [
-        [f"`{name}`" if name.startswith("-") else name, shown(its["ratio"], 2),
+        [f"`{name}`" if name.startswith("-") else name, shown(its["cpu_ms"], 1),
          shown(its["p99_ratio"], 2), shown(its["batch"], 1)]
         for name, its in row["settings"].items()
     ]  # fmt: skip
-    heads = ["setting", "an image's time / default", "p99 / median", "batch"]
+    heads = ["setting", "processor time of an image, ms", "p99 / median", "batch"]
     return ["", f"Settings, {_NAMES[row['model']]}, 8 clients:", "", *table(heads, cells)]
 
 
