@@ -25,6 +25,7 @@ from graftcam.runtime.tools.jobs.run import local, run
 from graftcam.runtime.tools.jobs.settings import Settings
 from support import cli
 from support.artifacts import SCENE
+from support.ray_cluster import local_cluster
 from support.small_detector import export_detector, write_scene
 
 ray: Any = pytest.importorskip("ray")
@@ -34,12 +35,9 @@ IMAGES = 24
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Generator[None]:
     """One cluster for all tests, which begin on it in a second instead of ten."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False,
-             logging_level="ERROR")  # fmt: skip
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    yield
-    ray.shutdown()
+    with local_cluster(ray, 2):
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        yield
 
 
 @pytest.fixture(scope="module")

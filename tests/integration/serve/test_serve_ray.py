@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from graftcam.runtime.tools.serve.on_ray import Replicas, deployment, serve_on_r
 from graftcam.runtime.tools.serve.settings import Limits, ServedFile
 from support.artifacts import write_artifact
 from support.cli import refuse
+from support.ray_cluster import local_cluster
 from support.served import explain, picture, served, settings
 
 ray: Any = pytest.importorskip("ray")
@@ -27,11 +27,8 @@ ray_serve: Any = pytest.importorskip("ray.serve")
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Generator[None]:
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False,
-             logging_level="ERROR")  # fmt: skip
-    yield
-    ray.shutdown()
+    with local_cluster(ray, 4):
+        yield
 
 
 def free_port() -> int:
