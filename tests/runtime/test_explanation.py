@@ -12,7 +12,8 @@ import pytest
 from graftcam.runtime import Explainer
 from graftcam.runtime.errors import RenderError
 from graftcam.runtime.inputs.scores import probabilities
-from graftcam.runtime.output.render import mark, palette
+from graftcam.runtime.methods.table import METHODS
+from graftcam.runtime.output.render import Look, mark, palette
 from graftcam.runtime.spec import ScoreRecord
 from support.artifacts import SCENE, SCORE, peak, spec, write_artifact
 from support.images import read_rgb
@@ -206,3 +207,38 @@ def test_the_summary_is_json(explainer: Explainer) -> None:
         "signed": False, "augment": [],
     }  # fmt: skip
     assert len(repr(explanation)) < 600
+
+
+def test_methods_of_pixels_are_drawn_up_to_a_percentile(explainer: Explainer) -> None:
+    """A single outlier of a gradient must not hide all other pixels."""
+    raw = np.tile(np.linspace(0.1, 1, 32, dtype=np.float32), (32, 1))
+    raw[0, 0] = 1000
+    known = explainer.explain(SCENE, "red")
+    layer, pixels = (
+        replace(known, maps=raw[None], method=method) for method in ("gradcam", "saliency")
+    )
+    assert METHODS["saliency"].of_pixels
+    assert not METHODS["gradcam"].of_pixels
+    assert layer.shown(0, Look()).mean() < 0.01
+    assert pixels.shown(0, Look()).mean() > 0.4
+    np.testing.assert_array_equal(
+        pixels.draw(percentile=100, style="heatmap"), layer.draw(style="heatmap")
+    )
+    np.testing.assert_array_equal(
+        layer.draw(percentile=99, style="heatmap"), pixels.draw(style="heatmap")
+    )
+    wide = layer.draw(dilation=2, style="heatmap").astype(int).sum()
+    assert wide > layer.draw(style="heatmap").astype(int).sum()
+    # The raw maps and the heatmaps, which programs read, stay as they are.
+    assert pixels.heatmaps.max() == 1
+    assert pixels.to_dict() == {**layer.to_dict(), "method": "saliency"}
+
+
+def test_some_of_an_explanations_classes_are_an_explanation(explainer: Explainer) -> None:
+    found = explainer.explain(SCENE, ["red", "green", "empty"])
+    part = found.only([2, 0])
+    assert part.labels == ["empty", "red"]
+    assert part.status == ["zero", "ok"]
+    np.testing.assert_array_equal(part.maps, found.maps[[2, 0]])
+    np.testing.assert_array_equal(part.draw("red"), found.draw("red"))
+    assert found.labels == ["red", "green", "empty"]

@@ -162,3 +162,13 @@ def test_a_page_and_an_image_show_the_words(explainer: Explainer, tmp_path: Path
     assert "tokens" in found.to_dict()
     longest = TextView(["w" * 500, "b"])
     assert longest.image.shape[1] == 900
+
+
+def test_strong_evidence_is_dark_on_white(explainer: Explainer) -> None:
+    """Inferno's strongest colour is a light yellow, which on white ground says the opposite."""
+    found = explainer.explain(IDS, 0)
+    assert found.palette(Look()).colours[-1].tolist() == [185, 10, 25]
+    assert found.palette(Look(colormap="inferno")).colours[-1].tolist() == [252, 255, 164]
+    strongest = int(np.abs(found.heatmap(0)).argmax())
+    grounds = re.findall(r"rgb\((\d+),(\d+),(\d+)\)", found._repr_html_())
+    assert min(range(len(grounds)), key=lambda at: sum(map(int, grounds[at]))) == strongest
