@@ -11,7 +11,8 @@ from graftcam.cli import main
 from support.artifacts import SCENE, write_artifact, write_segmenter
 from support.cli import call, fail, refuse, succeed
 
-READERS = ("explain", "diff", "bench", "export", "verify", "shrink", "concepts", "evaluate")
+READERS = ("explain", "diff", "bench", "export", "verify", "shrink", "concepts", "evaluate",
+           "serve")  # fmt: skip
 
 
 def test_commands_that_read_images_take_it() -> None:
