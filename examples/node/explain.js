@@ -10,7 +10,7 @@
 
 import { readFile } from "node:fs/promises";
 import ort from "onnxruntime-node";
-import { readRecord } from "../browser/record.js";
+import { readRecord } from "../../runtime/page/files/record.js";
 
 const [model, pixels, wanted = "-1"] = process.argv.slice(2);
 const session = await ort.InferenceSession.create(model);

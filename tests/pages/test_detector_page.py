@@ -23,7 +23,7 @@ from support.node_ort import run_node, write_module
 from support.paths import ROOT
 from support.small_detector import export_detector, write_scene
 
-PAGE = ROOT / "examples" / "browser"
+PAGE = ROOT / "runtime" / "page" / "files"
 SIZE = (48, 64)
 RECORD: dict[str, Any] = {
     "format": "dense", "task": "detect", "box_index": "box_index", "box_target": "box_target",
@@ -42,12 +42,12 @@ def node() -> str:
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """The page's scripts, and ONNX Runtime as Node.js can run it."""
-    folder = tmp_path / "site"
-    folder.mkdir()
+    folder = tmp_path / "site" / "page"
+    folder.mkdir(parents=True)
     inputs = Path(graftcam.runtime.inputs.__file__).parent
     for file in [*PAGE.glob("*.js"), *inputs.glob("resize_*.onnx")]:
         shutil.copy(file, folder)
-    write_module(folder)
+    write_module(folder.parent)
     return folder
 
 
@@ -210,7 +210,7 @@ def test_the_page_detects_and_explains_a_box_and_its_edges(
     assert got["detects"]
     assert len(got["boxes"]) == len(found.detections) > 2
     for one, expected in zip(got["boxes"], found.detections, strict=True):
-        assert (one["index"], one["id"], one["label"]) == (
+        assert (one["index"], one["class"], one["label"]) == (
             expected.index, expected.class_id, expected.label,
         )  # fmt: skip
         np.testing.assert_allclose(one["corners"], expected.box, atol=1e-3)
@@ -231,8 +231,8 @@ def test_the_node_example_explains_the_best_box(node: str, site: Path, tmp_path:
     (site / "explain").mkdir()
     example = (ROOT / "examples" / "node" / "explain.js").read_text()
     example = example.replace('import ort from "onnxruntime-node"',
-                              'import * as ort from "../ort/ort.wasm.min.mjs"')  # fmt: skip
-    (site / "explain" / "explain.js").write_text(example.replace("../browser/", "../"))
+                              'import * as ort from "../../ort/ort.wasm.min.mjs"')  # fmt: skip
+    (site / "explain" / "explain.js").write_text(example.replace("../../runtime/page/files/", "../"))
     (site / "package.json").write_text('{"type": "module"}')
     photo = cv2.imread(str(write_scene(tmp_path / "photo.png", ("red", 16, 16, 16))))
     pixels = (photo[..., ::-1].transpose(2, 0, 1)[None] / 255).astype(np.float32)
