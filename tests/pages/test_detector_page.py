@@ -232,7 +232,9 @@ def test_the_node_example_explains_the_best_box(node: str, site: Path, tmp_path:
     example = (ROOT / "examples" / "node" / "explain.js").read_text()
     example = example.replace('import ort from "onnxruntime-node"',
                               'import * as ort from "../../ort/ort.wasm.min.mjs"')  # fmt: skip
-    (site / "explain" / "explain.js").write_text(example.replace("../../runtime/page/files/", "../"))
+    (site / "explain" / "explain.js").write_text(
+        example.replace("../../runtime/page/files/", "../")
+    )
     (site / "package.json").write_text('{"type": "module"}')
     photo = cv2.imread(str(write_scene(tmp_path / "photo.png", ("red", 16, 16, 16))))
     pixels = (photo[..., ::-1].transpose(2, 0, 1)[None] / 255).astype(np.float32)
