@@ -99,8 +99,8 @@ def page() -> str:
 _OF_A_CLASS_TOKEN = "grad-eclip"
 _NOTES = {
     "saliency": (
-        ". This method and the five after it, of single pixels, are drawn with `--dilation 1` here, "
-        "since the images are small."
+        ". This method and the five after it, of single pixels, are drawn with `--dilation 1` "
+        "here, since the images are small."
     ),
     ATTENTION_METHODS[0]: (
         ". The model of the methods of attention is a ViT-S that says which parts of a photograph "
