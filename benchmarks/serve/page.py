@@ -108,21 +108,24 @@ def _settings(row: Mapping[str, Any]) -> list[str]:
     return ["", f"Settings, {_NAMES[row['model']]}, 8 clients:", "", *table(heads, cells)]
 
 
+def _answers(row: Mapping[str, Any]) -> str:
+    return ", ".join(f"{count} answers {status}" for status, count in row["statuses"].items())
+
+
 def _restart(row: Mapping[str, Any]) -> str:
-    answers = ", ".join(f"{count} answers {status}" for status, count in row["statuses"].items())
     return (
         f"- Restarts under load: {row['restarts']} times a new process took the socket over and "
-        f"the old one got SIGTERM (exit codes {row['codes']}): {answers}, {row['lost']} requests "
-        f"lost, {row['again']} sent again on a new connection; the slowest took "
-        f"{row['slowest_ms']:.0f} ms."
+        f"the old one got SIGTERM (exit codes {row['codes']}): {_answers(row)}, "
+        f"{row['lost']} requests lost, {row['again']} sent again on a new connection; the "
+        f"slowest took {row['slowest_ms']:.0f} ms."
     )
 
 
 def _flood(row: Mapping[str, Any]) -> str:
-    answers = ", ".join(f"{count} answers {status}" for status, count in row["statuses"].items())
     return (
-        f"- {row['count']} requests at the same time, each on a connection of its own: {answers}, "
-        f"{row['lost']} lost, in {row['seconds']} s; {row['mb']} MB of memory afterwards."
+        f"- {row['count']} requests at the same time, each on a connection of its own: "
+        f"{_answers(row)}, {row['lost']} lost, in {row['seconds']} s; {row['mb']} MB of "
+        "memory afterwards."
     )
 
 
