@@ -54,7 +54,7 @@ def _paste() -> Path:
         raise ImageError("there is no image in the clipboard; copy one, or give a file")
     context = click.get_current_context()
     folder = context.with_resource(TemporaryDirectory(prefix="graftcam-"))
-    file = Path(folder, f"{WORD}.png")  # formats are told by their bytes
+    file = Path(folder, f"{WORD}.png")  # the bytes say the format
     file.write_bytes(found)
     return file
 
