@@ -39,8 +39,10 @@ def serve(
     app = application(service)
     timeout = service.settings.limits.timeout
     allow_connections()
+    # uvicorn's own configuration of logging would close the handlers of all other packages, and
+    # some close their stream then. Warnings reach stderr without it.
     config = uvicorn.Config(
-        app, http=patient(timeout), ws="none", lifespan="off", log_level="warning",
+        app, http=patient(timeout), ws="none", lifespan="off", log_config=None, log_level="warning",
         access_log=False, server_header=False, timeout_keep_alive=_IDLE, backlog=_BACKLOG,
         timeout_graceful_shutdown=int(2 * timeout) + 1, h11_max_incomplete_event_size=1 << 16,
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import signal
 import socket
 import threading
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -245,6 +247,14 @@ def test_wrong_models_are_one_line(artifact: Path, models: list[str], words: str
 def test_an_artifact_that_cannot_be_opened_ends_it_with_one_line(tmp_path: Path) -> None:
     path = write_artifact(tmp_path / "old.onnx", metadata='{"version": 99}')
     assert "supports up to" in refuse("serve", path, "--port", 0)
+
+
+def test_the_log_handlers_of_other_packages_stay_open(tmp_path: Path) -> None:
+    path = write_artifact(tmp_path / "old.onnx", metadata='{"version": 99}')
+    other = logging.StreamHandler()
+    with patch.object(other, "close") as close:
+        refuse("serve", path, "--port", 0)
+        close.assert_not_called()
 
 
 @pytest.mark.parametrize(
