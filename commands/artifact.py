@@ -23,7 +23,7 @@ from ..runtime.spec import METADATA_KEY, NEWEST_VERSION
 from .common import Shape, Steps, need_exporter, note, shapes_by_input
 from .completes import completes
 from .guarded import TextOrFile
-from .options import group
+from .sections import MODEL, under
 
 ZOOS = ("torchvision", "timm")
 FORMS = "an artifact, an ONNX file, torchvision:NAME or timm:NAME"
@@ -37,7 +37,8 @@ _EXTRAS = {
 }  # fmt: skip
 _LOOKED_AT = 8  # images that are read before an export, which takes longer
 
-model_source_options = group(
+model_source_options = under(
+    MODEL,
     option("--weights", type=TextOrFile(), metavar="FILE|NAME",
            help="torchvision:NAME, timm:NAME: a state dict, or published weights by name, such as "
                 "IMAGENET1K_V1. Default: those that the package recommends, fetched once."),
@@ -48,7 +49,8 @@ model_source_options = group(
            help="A model that is no artifact yet: class names, as for `graftcam export`. Default: "
                 "those of its weights."),
 )  # fmt: skip
-model_options = group(
+model_options = under(
+    MODEL,
     model_source_options,
     option("--preprocess", metavar="WORDS", shell_complete=completes("preprocess"),
            help="Training transform, if the artifact stores none or a wrong one: imagenet, torch, "

@@ -20,6 +20,7 @@ from .options import (
     provider_option,
     threads_option,
 )
+from .sections import INPUTS, RUN, Section, under
 
 if TYPE_CHECKING:
     from ..runtime.spec import Spec
@@ -39,31 +40,39 @@ _NO_PLAIN = (
     "graftcam bench faces.onnx --output age -k 3",
 )
 @click.argument("model", type=FILE)
-@click.option("--against", type=FILE, metavar="PLAIN",
-              help="The model without explanation, to compare with. Default: the model inside the "
-                   "artifact (needs onnx-ir).")  # fmt: skip
-@click.option("--batch", type=click.IntRange(1), metavar="N",
-              help="Images in one run. Default: 1, or the artifact's fixed batch.")  # fmt: skip
-@class_option
-@click.option("--output", metavar="NAME", shell_complete=completes("output"),
-              help="Output to explain, if the artifact explains several. Default: each of them; "
-                   "with --class the first.")  # fmt: skip
-@click.option("-k", "--top", type=click.IntRange(1), metavar="K",
-              help="Number of best-ranked classes to explain, instead of --class; of a detector, "
-                   "of boxes (default: 16). K = 0 and K = 1 are always measured.")  # fmt: skip
-@click.option("--shape", "sizes", type=Numbers(int), metavar="H,W",
-              help="Size of the input, if the artifact leaves it open. Default: the size of its "
-                   "stored preprocessing.")  # fmt: skip
-@click.option("--image", type=FILE, metavar="FILE",
-              help="An image to feed. Default: random numbers.")  # fmt: skip
-@max_pixels_option
-@click.option("--rounds", type=click.IntRange(1), metavar="N",
-              help="Number of times that each variant is timed. Default: for about ten seconds, 10 "
-                   "to 200 times.")  # fmt: skip
-@click.option("--profile", "floor", is_flag=True,
-              help="Count multiplications and bytes, too, from ONNX Runtime's profile: for the "
-                   "forward above the layer and for the added nodes, by operator, with their share "
-                   "of this machine's peak, and where the time above that floor goes.")  # fmt: skip
+@under(
+    Section("What to measure"),
+    click.option("--against", type=FILE, metavar="PLAIN",
+                 help="The model without explanation, to compare with. Default: the model inside "
+                      "the artifact (needs onnx-ir)."),
+    class_option,
+    click.option("-k", "--top", type=click.IntRange(1), metavar="K",
+                 help="Number of best-ranked classes to explain, instead of --class; of a "
+                      "detector, of boxes (default: 16). K = 0 and K = 1 are always measured."),
+    click.option("--output", metavar="NAME", shell_complete=completes("output"),
+                 help="Output to explain, if the artifact explains several. Default: each of "
+                      "them; with --class the first."),
+    click.option("--profile", "floor", is_flag=True,
+                 help="Count multiplications and bytes, too, from ONNX Runtime's profile: for the "
+                      "forward above the layer and for the added nodes, by operator, with their "
+                      "share of this machine's peak, and where the time above that floor goes."),
+)  # fmt: skip
+@under(
+    INPUTS,
+    click.option("--batch", type=click.IntRange(1), metavar="N",
+                 help="Images in one run. Default: 1, or the artifact's fixed batch."),
+    click.option("--shape", "sizes", type=Numbers(int), metavar="H,W",
+                 help="Size of the input, if the artifact leaves it open. Default: the size of its "
+                      "stored preprocessing."),
+    click.option("--image", type=FILE, metavar="FILE",
+                 help="An image to feed. Default: random numbers."),
+    max_pixels_option,
+)  # fmt: skip
+@under(RUN, click.option(
+    "--rounds", type=click.IntRange(1), metavar="N",
+    help="Number of times that each variant is timed. Default: for about ten seconds, 10 to 200 "
+         "times.",
+))  # fmt: skip
 @threads_option
 @provider_option
 @json_option

@@ -16,7 +16,7 @@ from ..runtime.writing import guard
 from .common import Numbers, meter, note, progress_bar, say
 from .drawing import Drawing
 from .opening import open_written
-from .options import group
+from .sections import Section, under
 
 if TYPE_CHECKING:
     from ..runtime import Explainer, Request
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 _MANY = 8  # with this many images, the progress counts images instead of runs
 _OF_BOXES = ("box_index", "conf", "iou", "why", "limit", "near_miss")
 _OF_CLASSES = ("top", "region", "score_weights", "augment", "fuse", "over", "tokens")
+
+
+BOXES = Section(
+    "Boxes and regions",
+    "Of a detector each box that it finds is explained: a line for each is printed, and one "
+    "picture shows the numbered boxes, a map for each, and the maximum of each class's maps.",
+)
 
 
 class BoxParameter(Numbers):
@@ -42,26 +49,27 @@ class BoxParameter(Numbers):
         return numbers
 
 
-box_options = group(
+box_options = under(
+    BOXES,
     option("--box", "boxes", type=BoxParameter(), multiple=True, metavar="N|X0,Y0,X1,Y1",
-           help="Detectors: the number of a box to explain, as printed; repeatable. Segmentation: "
+           help="The number of a box to explain, as printed; repeatable. Of a segmentation: "
                 "explain the class inside this box, in the image's pixels; with --region, in the "
                 "part of the region inside the box."),
     option("--box-index", type=int, multiple=True, metavar="N",
-           help="Detectors, instead: a box by its number in the model's own tables (anchor, query "
+           help="Instead: a box by its number in the model's own tables (anchor, query "
                 "or slot), or by rank from -1 downwards; repeatable."),
     option("--conf", type=float, metavar="P",
-           help="Detectors: the smallest probability of a box. Default: 0.25."),
+           help="The smallest probability of a box. Default: 0.25."),
     option("--iou", type=float, metavar="P",
-           help="Detectors: boxes of one class that overlap more than this count as one. Default: "
+           help="Boxes of one class that overlap more than this count as one. Default: "
                 "0.45."),
     option("--why", multiple=True, metavar="class|left|top|right|bottom|edges",
-           help="Detectors: what is explained of a box: its class, or where its edges are; "
+           help="What is explained of a box: its class, or where its edges are; "
                 "repeatable. Default: class."),
     option("--limit", type=click.IntRange(1), metavar="N",
-           help="Detectors: the largest number of boxes that are explained. Default: 16."),
+           help="The largest number of boxes that are explained. Default: 16."),
     option("--near-miss", is_flag=True,
-           help="Detectors: if there is no box, explain the best candidate."),
+           help="If there is no box, explain the best candidate."),
 )  # fmt: skip
 
 

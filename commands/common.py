@@ -15,6 +15,7 @@ from .guarded import GuardedCommand
 from .progress import Steps as Steps
 from .progress import meter as meter
 from .progress import progress_bar as progress_bar
+from .sections import SectionedCommand
 from .terminal import TERMINAL_OPTIONS
 from .terminal import note as note
 from .terminal import say as say
@@ -26,14 +27,20 @@ def example(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
+class _Command(GuardedCommand, SectionedCommand):
+    """A command of the project."""
+
+
 def command(*examples: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """Make a command whose help ends with commands to copy, and that never overwrites an input.
+    """Make a command that never overwrites an input, and whose help ends with commands to copy.
+
+    A long help has sections; see `sections`.
 
     Every command also takes the options of `terminal`.
     """
 
     def make(function: Callable[..., Any]) -> click.Command:
-        made = click.command(cls=GuardedCommand, epilog=example(*examples))(function)
+        made = click.command(cls=_Command, epilog=example(*examples))(function)
         made.params += TERMINAL_OPTIONS
         return made
 

@@ -26,6 +26,7 @@ from .options import (
     threads_option,
     to_option,
 )
+from .sections import Section, under
 
 if TYPE_CHECKING:
     from ..runtime import Concepts
@@ -39,23 +40,26 @@ if TYPE_CHECKING:
 @click.argument("source", type=TextOrFile(), shell_complete=completes("source"))
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @to_option("folder", "DIR", "Folder for the files.", folder=True)
+@open_option
+@under(
+    Section("Concepts"),
+    option("--components", type=click.IntRange(1), default=4, show_default=True, metavar="N",
+           help="Number of concepts."),
+    option("--layer", metavar="NAME", shell_complete=completes("layer"),
+           help=f"Layer: {LAYER_NAMES}. Default: the first."),
+    option("--clip", is_flag=True,
+           help="Take negative activations for 0, as those of SiLU, GELU and norms."),
+    class_option,
+    option("--top", type=click.IntRange(1), metavar="N",
+           help="Number of best-ranked classes of each image that concepts are measured by, "
+                "without --class. Default: 3."),
+    explained_output_option,
+)  # fmt: skip
 @model_options
-@option("--components", type=click.IntRange(1), default=4, show_default=True, metavar="N",
-        help="Number of concepts.")  # fmt: skip
-@option("--clip", is_flag=True,
-        help="Take negative activations for 0, as those of SiLU, GELU and norms.")  # fmt: skip
-@class_option
-@option("--top", type=click.IntRange(1),
-        help="Number of best-ranked classes of each image that concepts are measured by, without "
-             "--class. Default: 3.")  # fmt: skip
-@explained_output_option
-@option("--layer", metavar="NAME", shell_complete=completes("layer"),
-        help=f"Layer: {LAYER_NAMES}. Default: the first.")  # fmt: skip
 @input_option
 @max_pixels_option
 @provider_option
 @threads_option
-@open_option
 @json_option
 def concepts(
     source: str, images: tuple[Path, ...], folder: Path, weights: str | None,

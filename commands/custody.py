@@ -10,9 +10,11 @@ from typing import Any
 import click
 
 from .guarded import Destination
-from .options import FILE, group
+from .options import FILE
+from .sections import Section, under
 
-custody_options = group(
+custody_options = under(
+    Section("Signature and attestation"),
     click.option("--signature", type=FILE, metavar="FILE",
                  help="Signature of the artifact, which `graftcam sign` or `model_signing sign` "
                       "wrote. Alone it needs no PyTorch, and nothing is compared with a source."),

@@ -14,6 +14,7 @@ from .common import command, progress_bar, say
 from .further_inputs import input_option
 from .opening import open_option, open_written
 from .options import FILE, json_option, max_pixels_option, provider_option, to_option
+from .sections import RESULTS, under
 from .words import bank_from, texts_of, words_options
 
 if TYPE_CHECKING:
@@ -31,16 +32,19 @@ if TYPE_CHECKING:
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @to_option("folder", "DIR", "Folder for drawings of the most changed maps, and diff.json.",
            folder=True, required=False)  # fmt: skip
-@click.option("--show", type=click.IntRange(0), default=8, show_default=True,
-              help="Number of most changed images to draw and list.")  # fmt: skip
-@click.option("--at-least", type=click.FloatRange(0, 1), metavar="SHARE",
-              help="Fail (exit code 1) if the mean similarity of the maps, or the share of equal "
-                   "predictions, is lower.")  # fmt: skip
+@under(
+    RESULTS,
+    click.option("--show", type=click.IntRange(0), default=8, show_default=True, metavar="N",
+                 help="Number of most changed images to draw and list."),
+    click.option("--at-least", type=click.FloatRange(0, 1), metavar="SHARE",
+                 help="Fail (exit code 1) if the mean similarity of the maps, or the share of "
+                      "equal predictions, is lower."),
+    open_option,
+)  # fmt: skip
 @input_option
 @words_options
 @max_pixels_option
 @provider_option
-@open_option
 @json_option
 def diff(
     first: Path, second: Path, images: tuple[Path, ...], folder: Path | None, show: int,

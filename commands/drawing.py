@@ -14,25 +14,27 @@ from click import option
 from click.core import ParameterSource
 
 from ..runtime.inputs.names import Names
-from .options import group
+from .sections import Section, under
 
 if TYPE_CHECKING:
     from ..runtime import Explanation
     from ..runtime.output.render import LookOptions
 
+APPEARANCE = Section("How it looks")
 _LOOK = ("style", "alpha", "opacity", "colormap", "scale", "percentile", "dilation", "bar")
 _KINDS = ["png", "jpg", "npy", "json", "html", "svg", "pdf", "gif", "mp4"]
 _IMAGES, _PRINTED, _ANIMATED = ("png", "jpg"), ("svg", "pdf"), ("gif", "mp4")
 _MADE = {"width": _PRINTED, "fps": _ANIMATED}
 _OF_OVERLAYS = {"alpha": "the opacity of the overlay", "opacity": "how opaque the overlay is"}
-_options = group(
+_options = under(
+    APPEARANCE,
     option("--panel", is_flag=True,
            help="One file for each image: it and all maps side by side, with colour bars."),
     option("--style", type=click.Choice(["overlay", "heatmap", "contour", "mask"]),
            default="overlay", show_default=True,
            help="Colour over the image, colour alone, lines of equal evidence, or the "
                 "image dark and blurred where there is no evidence."),
-    option("--alpha", type=click.FloatRange(0, 1), default=0.7, show_default=True,
+    option("--alpha", type=click.FloatRange(0, 1), default=0.7, show_default=True, metavar="SHARE",
            help="Opacity of the overlay where the evidence is strongest."),
     option("--opacity", type=click.Choice(["evidence", "even"]), default="evidence",
            show_default=True,

@@ -28,9 +28,60 @@ from .options import (
     threads_option,
     to_option,
 )
+from .sections import METHOD, RESULTS, RUN, Section, under
 
 if TYPE_CHECKING:
     from ..runtime.tools.evaluate.evaluate import Evaluation
+
+_result_options = under(
+    RESULTS,
+    option("--pick", "advise", is_flag=True,
+           help="Name the method and layer that win, as advice."),
+    option("--at-least", "demands", multiple=True, type=Setting(), metavar="MEASURE=VALUE",
+           help="Fail (exit code 1) if a method is not at least as good: its mean is lower, or "
+                "larger where lower is better; repeatable."),
+    option("--parquet", is_flag=True,
+           help="Also write the scores as Parquet, a row a map (needs pyarrow)."),
+    open_option,
+)  # fmt: skip
+_method_options = under(
+    METHOD,
+    option("--method", "methods", multiple=True, default=["gradcam"], show_default=True,
+           metavar="ID", shell_complete=completes("method"),
+           help="Method to score; repeatable. See docs/methods.md."),
+    option("--option", "settings", multiple=True, type=Setting(),
+           help="Option of a method; repeatable: each method gets those that it takes."),
+    option("--layer", "layers", multiple=True, metavar="NAME", shell_complete=completes("layer"),
+           help="Layer of the artifact; repeatable: each method is scored at each. Default: the "
+                "first."),
+)  # fmt: skip
+_measure_options = under(
+    Section("Measures"),
+    option("--measure", "measures", multiple=True, metavar="ID",
+           shell_complete=completes("measure"),
+           help="Measure, or all; repeatable. See docs/evaluation.md. Default: insertion, "
+                "deletion, road, average-drop, increase, sparseness, and those of places with "
+                "--truth."),
+    option("--setting", "tuning", multiple=True, type=Setting(),
+           help="Number of a measure; repeatable: steps=64, deletion_fill=blur, "
+                "percentiles=[10,50,90], squares=128, seed=1; see docs/evaluation.md."),
+    option("--truth", type=FILE, metavar="PATH",
+           help="Boxes or masks of the photographs: COCO's JSON, or a folder of VOC, YOLO or mask "
+                "files. Classes are then those that it names."),
+)  # fmt: skip
+_run_options = under(
+    RUN,
+    option("--batch", type=click.IntRange(1), default=4, show_default=True, metavar="N",
+           help="Number of photographs that are scored together."),
+    option("--retry", is_flag=True,
+           help="Score photographs again that failed in an earlier run, or changed since."),
+    option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+           help="Score in this process, or on Ray."),
+    option("--ray-address", metavar="ADDR",
+           help="Ray: the cluster, such as auto or ray://host:10001. Default: this machine."),
+    option("--actors", type=click.IntRange(1), metavar="N",
+           help="Ray: number of processes. Default: as many as there are cores for."),
+)  # fmt: skip
 
 
 @command(
@@ -45,51 +96,17 @@ if TYPE_CHECKING:
 @click.argument("source", type=TextOrFile(), shell_complete=completes("source"))
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @to_option("folder", "DIR", "Folder for the table, the summary and the page.", folder=True)
-@model_options
-@option("--method", "methods", multiple=True, default=["gradcam"], show_default=True,
-        metavar="ID", shell_complete=completes("method"),
-        help="Method to score; repeatable. See docs/methods.md.")  # fmt: skip
-@option("--layer", "layers", multiple=True, metavar="NAME", shell_complete=completes("layer"),
-        help="Layer of the artifact; repeatable: each method is scored at each. Default: the "
-             "first.")  # fmt: skip
-@option("--measure", "measures", multiple=True, metavar="ID", shell_complete=completes("measure"),
-        help="Measure, or all; repeatable. See docs/evaluation.md. Default: insertion, deletion, "
-             "road, average-drop, increase, sparseness, and those of places with --truth.",
-)  # fmt: skip
-@option("--truth", type=FILE, metavar="PATH",
-        help="Boxes or masks of the photographs: COCO's JSON, or a folder of VOC, YOLO or mask "
-             "files. Classes are then those that it names.")  # fmt: skip
+@_result_options
+@_method_options
+@_measure_options
 @class_option
 @explained_output_option
-@option("--option", "settings", multiple=True, type=Setting(),
-        help="Option of a method; repeatable: each method gets those that it takes.")  # fmt: skip
-@option("--setting", "tuning", multiple=True, type=Setting(),
-        help="Number of a measure; repeatable: steps=64, deletion_fill=blur, "
-             "percentiles=[10,50,90], squares=128, seed=1; see docs/evaluation.md.")  # fmt: skip
-@option("--pick", "advise", is_flag=True,
-        help="Name the method and layer that win, as advice.")  # fmt: skip
-@option("--at-least", "demands", multiple=True, type=Setting(), metavar="MEASURE=VALUE",
-        help="Fail (exit code 1) if a method is not at least as good: its mean is lower, or "
-             "larger where lower is better; repeatable.")  # fmt: skip
-@option("--batch", type=click.IntRange(1), default=4, show_default=True, metavar="N",
-        help="Number of photographs that are scored together.")  # fmt: skip
-@option("--retry", is_flag=True,
-        help="Score photographs again that failed in an earlier run, or changed since.",
-)  # fmt: skip
-@option("--parquet", is_flag=True,
-        help="Also write the scores as Parquet, a row a map (needs pyarrow).")  # fmt: skip
-@option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
-        help="Score in this process, or on Ray.")  # fmt: skip
-@option("--ray-address", metavar="ADDR",
-        help="Ray: the cluster, such as auto or ray://host:10001. Default: this machine.",
-)  # fmt: skip
-@option("--actors", type=click.IntRange(1), metavar="N",
-        help="Ray: number of processes. Default: as many as there are cores for.")  # fmt: skip
+@model_options
 @input_option
+@_run_options
 @max_pixels_option
 @provider_option
 @threads_option
-@open_option
 @json_option
 def evaluate(
     source: str, images: tuple[Path, ...], folder: Path, weights: str | None,

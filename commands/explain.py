@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from ..runtime.json_text import write_json
 from ..runtime.methods.fusion import FUSES, Fuse
 from .artifact import Wanted, artifact_of, model_options
-from .boxes import box_options, explain_detector, refuse_options, request_of_boxes
+from .boxes import BOXES, box_options, explain_detector, refuse_options, request_of_boxes
 from .clipboard import pasted
 from .common import Setting, command, meter, note, progress_bar, say
 from .completes import completes
@@ -29,13 +29,13 @@ from .options import (
     LAYER_NAMES,
     class_option,
     explained_output_option,
-    group,
     json_option,
     max_pixels_option,
     provider_option,
     threads_option,
     to_option,
 )
+from .sections import INPUTS, METHOD, SUBJECT, under
 from .terminal import coloured
 from .video_options import VideoSettings, video_options, videos_among
 from .words import bank_from, say_unchecked, words_options
@@ -46,15 +46,22 @@ if TYPE_CHECKING:
 _MANY = 8  # with this many images, the progress counts images instead of runs
 
 
-_request_options = group(
+_subject_options = under(
+    SUBJECT,
     class_option,
-    option("--top", type=click.IntRange(1), default=1, show_default=True,
+    option("--top", type=click.IntRange(1), default=1, show_default=True, metavar="N",
            help="Number of best-ranked classes to explain, without --class."),
     explained_output_option,
+    option("--score-weights", type=FILE, metavar="FILE.npy",
+           help="Linear scores: weights of the output, [K, *output] or [*output], instead of "
+                "classes."),
+)  # fmt: skip
+_method_options = under(
+    METHOD,
     option("--method", "methods", multiple=True, metavar="ID",
            shell_complete=completes("method"),
-            help="Method that makes the maps; repeatable. Default: gradcam; of detectors the one "
-                 "that the artifact computes."),
+           help="Method that makes the maps; repeatable. Default: gradcam; of detectors the one "
+                "that the artifact computes."),
     option("--option", "settings", multiple=True, type=Setting(),
            help="An option of the methods, such as samples=50; repeatable. Every method that takes "
                 "it gets it."),
@@ -68,10 +75,9 @@ _request_options = group(
     option("--augment", multiple=True, type=click.Choice(["flip", "scale"]),
            help="Average the maps over changed copies of the image: flipped, or with scaled "
                 "values; repeatable."),
-    option("--region", type=FILE, metavar="MASK",
-           help="Segmentation: explain the class in the part of the image (or of the output) that "
-                "is not black in this PNG."),
-    box_options,
+)  # fmt: skip
+_input_options = under(
+    INPUTS,
     input_option,
     option("--over", metavar="INPUT",
            help="The input that maps are drawn over, if the model has several images. Default: "
@@ -79,11 +85,13 @@ _request_options = group(
     option("--tokens", type=FILE, metavar="FILE",
            help="Texts of token ids: vocab.txt with a text on each line, or vocab.json. Default: "
                 "the ids."),
-    option("--score-weights", type=FILE, metavar="FILE.npy",
-           help="Linear scores: weights of the output, [K, *output] or [*output], instead of "
-                "classes."),
-    words_options,
-    video_options,
+)  # fmt: skip
+_region_options = under(
+    BOXES,
+    box_options,
+    option("--region", type=FILE, metavar="MASK",
+           help="Of a segmentation: explain the class in the part of the image (or of the output) "
+                "that is not black in this PNG."),
 )  # fmt: skip
 
 
@@ -120,14 +128,19 @@ _request_options = group(
 @to_option("folder", "DIR", "Folder for the files. A video: or the file to write. Detectors: or "
            "the picture to write; by default NAME-boxes.png in the current folder.",
            folder=None, required=False)  # fmt: skip
+@open_option
+@_subject_options
+@_method_options
 @model_options
-@_request_options
 @drawing_options
+@_input_options
+@_region_options
+@words_options
+@video_options
+@folder_options
 @max_pixels_option
 @provider_option
 @threads_option
-@folder_options
-@open_option
 @json_option
 def explain(
     source: str, images: tuple[Path, ...], folder: Path | None, weights: str | None,
@@ -155,17 +168,8 @@ def explain(
     files of what the model takes itself: arrays (.npy; .npz with the model's inputs by name), sound
     (.wav) or scans (.nii, .nii.gz). `clipboard` is the image that was copied.
 
-    A video (.mp4, .mov, .avi, .mkv, ...) becomes an explained video, DIR/NAME-explained.mp4, or
-    with --format png an image for each frame. A number is a camera: 0 is the first. Frames are
-    shown in a window where there is a screen; q ends it.
-
-    If IMAGES is one folder, all images in it and its subfolders are explained. Overlays are written
-    to DIR/overlays, and one line for each image to DIR/results.jsonl. After an interruption, the
-    same command continues. An image that fails is recorded and stops nothing; the exit code is then
-    1.
-
-    If the model is a detector, each box that it finds is explained: a line for each is printed, and
-    one picture shows the numbered boxes, a map for each, and the maximum of each class's maps.
+    IMAGES may also be one folder, videos, or the number of a camera. Of a detector each box is
+    explained. The sections below say how.
     """
     _refuse_unused(classes, layers, prompts)
     called = pasted(images)

@@ -20,13 +20,16 @@ from .export_options import (
     detector_options,
     extra_options,
     gate_options,
+    report_option,
     score_options,
+    similarity_options,
     trace_options,
     transform_options,
 )
 from .guarded import Destination, TextOrFile
 from .opening import open_option, open_written
 from .options import FILE, json_option, source_options
+from .sections import RESULTS, Section, under
 from .transforms import TRANSFORM, transform_of
 
 _VERIFY = ("verify", "verify_seconds", "accept_partial", "max_pixels")
@@ -53,22 +56,28 @@ _VERIFY = ("verify", "verify_seconds", "accept_partial", "max_pixels")
     "graftcam export --config release.toml",
 )
 @click.argument("source", required=False, type=TextOrFile(), shell_complete=completes("source"))
-@click.option("-o", "--to", "path", type=Destination(), metavar="FILE",
-              help="The artifact to write; one that is there is replaced.")  # fmt: skip
-@click.option("--config", type=FILE, metavar="FILE",
-              help="Export the models of this TOML file, or only the model that SOURCE names; "
-                   "artifacts that are up to date are skipped (docs/release.md).")  # fmt: skip
-@click.option(
-    "--fresh", is_flag=True, help="With --config: also export artifacts that are up to date."
-)
+@under(RESULTS, click.option(
+    "-o", "--to", "path", type=Destination(), metavar="FILE",
+    help="The artifact to write; one that is there is replaced.",
+))  # fmt: skip
+@report_option
+@open_option
 @source_options
+@transform_options
 @score_options
+@similarity_options
 @detector_options
 @extra_options
 @trace_options
-@transform_options
 @gate_options
-@open_option
+@under(
+    Section("Several models"),
+    click.option("--config", type=FILE, metavar="FILE",
+                 help="Export the models of this TOML file, or only the model that SOURCE names; "
+                      "artifacts that are up to date are skipped (docs/release.md)."),
+    click.option("--fresh", is_flag=True,
+                 help="With --config: also export artifacts that are up to date."),
+)  # fmt: skip
 @json_option
 def export(
     source: str | None, path: Path | None, config: Path | None, fresh: bool, opened: bool,

@@ -18,12 +18,19 @@ from .options import (
     FILE,
     axis_options,
     engine_option,
-    group,
     max_pixels_option,
     output_option,
 )
+from .sections import RESULTS, SUBJECT, Section, under
 
-score_options = group(
+DETECTORS = Section("Detectors")
+CONTENTS = Section("What the artifact has")
+PYTORCH = Section("Models of PyTorch")
+PREPARATION = Section("Class names and training transform")
+VERIFICATION = Section("Verification")
+
+score_options = under(
+    SUBJECT,
     option("--layer", "layers", multiple=True, metavar="NAME",
            help="Target layer; repeatable. Default: chosen automatically."),
     option("--score", type=click.Choice(get_args(ScoreKind)), default="logit",
@@ -36,19 +43,26 @@ score_options = group(
     option("--activation", type=click.Choice(get_args(Activation)),
            help="Function that converts logits to probabilities, if the graph does not show it."),
     axis_options,
+)  # fmt: skip
+similarity_options = under(
+    Section(
+        "Similarity scores",
+        "For models that compare images with texts, such as CLIP and SigLIP (docs/words.md).",
+    ),
     option("--bank", type=FILE, metavar="FILE.npz",
-           help="Similarity scores: the bank of texts that `graftcam prompts` wrote, which become "
+           help="The bank of texts that `graftcam prompts` wrote, which become "
                 "the artifact's classes. Default: texts are fed."),
     option("--scale", type=float, metavar="N",
-           help="Similarity scores: what the cosine is multiplied with, the exponential of the "
+           help="What the cosine is multiplied with, the exponential of the "
                 "model's logit_scale, such as 100. Default: the module's, else the bank's."),
     option("--bias", type=float, metavar="N",
-           help="Similarity scores: what is added, SigLIP's logit_bias. Default: likewise, or 0."),
+           help="What is added, SigLIP's logit_bias. Default: likewise, or 0."),
     option("--text-encoder", type=FILE, metavar="FILE.onnx",
-           help="Similarity scores: the text encoder that belongs to the model; banks of others "
+           help="The text encoder that belongs to the model; banks of others "
                 "are refused then. Default: the bank's."),
 )  # fmt: skip
-detector_options = group(
+detector_options = under(
+    DETECTORS,
     option("--detector", type=click.Choice(get_args(DetectorChoice)),
            help="Format of a detector's outputs, where the graph does not show it: dense: a row or "
                 "column for each anchor; end_to_end: slots that TopK selects inside; queries: DETR "
@@ -59,7 +73,8 @@ detector_options = group(
            help="Explain a detector at its backbone's layers, not at its heads' inputs: maps then "
                 "show what lies around an object as well."),
 )  # fmt: skip
-extra_options = group(
+extra_options = under(
+    CONTENTS,
     option("--extra", "extras", multiple=True, metavar="NAME",
            help="Add to the artifact; repeatable. head: FILE.head.onnx, the model from the layer "
                 "to the score, for methods that rerun it (ablationcam, reciprocam, shapleycam); "
@@ -77,20 +92,22 @@ extra_options = group(
                 "Default: what --engine needs."),
     option("--name", metavar="NAME", help="Name of the model in the metadata. Default: SOURCE."),
 )  # fmt: skip
-trace_options = group(
-    option("--opset", type=click.IntRange(18), help="PyTorch: ONNX opset. Default: 18."),
+trace_options = under(
+    PYTORCH,
+    option("--opset", type=click.IntRange(18), metavar="N", help="ONNX opset. Default: 18."),
     option("--dynamic-batch/--no-dynamic-batch", default=None,
-           help="PyTorch: leave the batch axis open (default), or fix it at 1."),
+           help="Leave the batch axis open (default), or fix it at 1."),
     option("--dynamic-size/--no-dynamic-size", default=None,
-           help="PyTorch: leave height and width open, for models that take any size. Default: "
+           help="Leave height and width open, for models that take any size. Default: "
                 "fixed."),
     option("--input-name", "input_names", multiple=True, metavar="NAME",
-           help="PyTorch: name of an input; repeatable. Default: the parameters of forward."),
+           help="Name of an input; repeatable. Default: the parameters of forward."),
     option("--output-name", "output_names", multiple=True, metavar="NAME",
-           help="PyTorch: name of an output; repeatable. Default: the keys of a returned dict, "
+           help="Name of an output; repeatable. Default: the keys of a returned dict, "
                 "else PyTorch's choice."),
 )  # fmt: skip
-transform_options = group(
+transform_options = under(
+    PREPARATION,
     option("--labels", multiple=True, type=TextOrFile(), metavar="[OUTPUT=]FILE",
            help="Class names: text, one on a line or number,name; or JSON, by number or name. "
                 "Repeatable for several outputs, as OUTPUT=FILE then."),
@@ -110,7 +127,8 @@ transform_options = group(
            help="Shorter side before the centre crop. Default: the input's size, with "
                 "--preprocess 256/224 of it."),
 )  # fmt: skip
-gate_options = group(
+gate_options = under(
+    VERIFICATION,
     engine_option,
     option("--verify", type=click.Choice(["quick", "full", "off"]), default="quick",
            show_default=True,
@@ -125,7 +143,9 @@ gate_options = group(
            help="Folder of images: verify on them as well as on random inputs, and show them in "
                 "the report."),
     max_pixels_option,
-    option("--report", type=Destination(folder=True), metavar="DIR",
-           help="Folder for a report page (index.html) and report.json; written even if the "
-                "export fails, to show why."),
 )  # fmt: skip
+report_option = under(RESULTS, option(
+    "--report", type=Destination(folder=True), metavar="DIR",
+    help="Folder for a report page (index.html) and report.json; written even if the export "
+         "fails, to show why.",
+))  # fmt: skip

@@ -14,21 +14,29 @@ from ..runtime.json_text import write_json
 from ..runtime.plain_text import plain
 from .common import note, progress_bar, say
 from .opening import open_written
-from .options import group
+from .sections import Section, under
 
 if TYPE_CHECKING:
     from ..runtime.tools.jobs.run import Engine, Summary
     from ..runtime.tools.jobs.settings import Settings
 
-folder_options = group(
+FOLDERS = Section(
+    "Folders",
+    "If IMAGES is one folder, all images in it and its subfolders are explained. Overlays are "
+    "written to DIR/overlays, and one line for each image to DIR/results.jsonl. After an "
+    "interruption, the same command continues. An image that fails is recorded and stops nothing; "
+    "the exit code is then 1.",
+)
+folder_options = under(
+    FOLDERS,
     option("--batch", type=click.IntRange(1), metavar="N",
-           help="Folder, video: number of images explained together. Default: 8, of a video 4."),
+           help="Number of images explained together, also of a video. Default: 8, of a video 4."),
     option("--retry", is_flag=True,
-           help="Folder: explain images again that failed in an earlier run, or changed since."),
+           help="Explain images again that failed in an earlier run, or changed since."),
     option("--parquet", is_flag=True,
-           help="Folder: also write the table as Parquet (needs pyarrow)."),
+           help="Also write the table as Parquet (needs pyarrow)."),
     option("--engine", type=click.Choice(["local", "ray"]),
-           help="Folder: explain in this process, or on Ray. Default: local."),
+           help="Explain in this process, or on Ray. Default: local."),
     option("--ray-address", metavar="ADDR",
            help="Ray: the cluster, such as auto or ray://host:10001. Default: this machine."),
     option("--actors", type=click.IntRange(1), metavar="N",

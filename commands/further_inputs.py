@@ -8,6 +8,8 @@ from typing import Any
 import click
 from click import option
 
+from .sections import INPUTS, under
+
 
 class InputValue(click.ParamType):
     """``name=value``, the value a file or comma-separated numbers."""
@@ -47,8 +49,8 @@ def _once_each(
     return values
 
 
-input_option = option(
+input_option = under(INPUTS, option(
     "--input", "inputs", multiple=True, type=InputValue(), callback=_once_each,
     help="Value of a further input of the model, by its name: a file (.npy, .npz:ENTRY, .wav, "
          ".nii.gz, or an image for an input like the first), or numbers; repeatable.",
-)  # fmt: skip
+))  # fmt: skip

@@ -9,12 +9,13 @@ from click import option
 
 from ..runtime.errors import RenderError
 from ..runtime.plain_text import plain
+from .sections import RESULTS, under
 from .terminal import say
 
-open_option = option(
+open_option = under(RESULTS, option(
     "--open", "opened", is_flag=True,
     help="Show what was written in the system's viewer: the file, or the folder of several.",
-)  # fmt: skip
+))  # fmt: skip
 
 
 def open_written(files: Sequence[Path]) -> None:

@@ -17,7 +17,8 @@ from ..runtime.plain_text import plain
 from .artifact import Wanted, artifact_of, model_options
 from .common import command
 from .guarded import TextOrFile
-from .options import group, json_option, provider_option, threads_option
+from .options import json_option, provider_option, threads_option
+from .sections import METHOD, RUN, Section, under
 from .terminal import note, tell
 
 if TYPE_CHECKING:
@@ -43,7 +44,39 @@ class ReplicasParameter(click.ParamType):
         return least, most
 
 
-_limit_options = group(
+_address_options = under(
+    Section("Address"),
+    option("--host", default="127.0.0.1", show_default=True, metavar="ADDR",
+           help="Address to listen on; 0.0.0.0 for all of this machine's."),
+    option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, metavar="N",
+           help="Port to listen on; 0: a free one."),
+    option("--fd", type=click.IntRange(0), metavar="N",
+           help="Instead: the listening socket that this process inherited, such as systemd's 3."),
+    option("--open", "browse", is_flag=True, help="Open the page in the browser."),
+    option("--cors", metavar="ORIGIN",
+           help="Origin of another site whose pages may use the service, such as "
+                "https://example.org. Default: none."),
+)  # fmt: skip
+_export_options = under(
+    METHOD,
+    option("--layer", "layers", multiple=True, metavar="NAME",
+           help="A model that is no artifact yet: target layer, any that `graftcam layers` lists; "
+                "repeatable."),
+    option("--method", "methods", multiple=True, metavar="ID",
+           help="A model that is no artifact yet: method that is to be served; repeatable."),
+)  # fmt: skip
+_run_options = under(
+    RUN,
+    option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+           help="Serve in this process, or on Ray Serve."),
+    option("--ray-address", metavar="ADDR",
+           help="Ray: the cluster, such as auto or ray://host:10001. Default: this machine."),
+    option("--replicas", type=ReplicasParameter(), metavar="N|MIN-MAX",
+           help="Ray: number of processes, each with its own sessions on --threads cores (default: "
+                "1); or two numbers, between which Ray chooses by the load. Default: 1."),
+)  # fmt: skip
+_limit_options = under(
+    Section("Limits"),
     option("--batch", type=click.IntRange(1), default=4, show_default=True, metavar="N",
            help="Number of requests that run together, if so many wait."),
     option("--wait", type=click.FloatRange(0, 1000), default=0, show_default=True, metavar="MS",
@@ -75,35 +108,13 @@ _limit_options = group(
     "curl -F image=@photo.jpg http://127.0.0.1:8000/api/models/resnet50/explain",
 )
 @click.argument("models", nargs=-1, required=True, type=TextOrFile(), metavar="MODEL...")
-@option("--host", default="127.0.0.1", show_default=True, metavar="ADDR",
-        help="Address to listen on; 0.0.0.0 for all of this machine's.")  # fmt: skip
-@option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, metavar="N",
-        help="Port to listen on; 0: a free one.")  # fmt: skip
-@option("--fd", type=click.IntRange(0), metavar="N",
-        help="Instead: the listening socket that this process inherited, such as systemd's "
-             "3.")  # fmt: skip
-@option("--open", "browse", is_flag=True, help="Open the page in the browser.")
+@_address_options
 @model_options
-@option("--layer", "layers", multiple=True, metavar="NAME",
-        help="A model that is no artifact yet: target layer, any that `graftcam layers` lists; "
-             "repeatable.")  # fmt: skip
-@option("--method", "methods", multiple=True, metavar="ID",
-        help="A model that is no artifact yet: method that is to be served; "
-             "repeatable.")  # fmt: skip
+@_export_options
 @_limit_options
-@option("--cors", metavar="ORIGIN",
-        help="Origin of another site whose pages may use the service, such as "
-             "https://example.org. Default: none.")  # fmt: skip
 @threads_option
 @provider_option
-@option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
-        help="Serve in this process, or on Ray Serve.")  # fmt: skip
-@option("--ray-address", metavar="ADDR",
-        help="Ray: the cluster, such as auto or ray://host:10001. Default: this "
-             "machine.")  # fmt: skip
-@option("--replicas", type=ReplicasParameter(), metavar="N|MIN-MAX",
-        help="Ray: number of processes, each with its own sessions on --threads cores (default: "
-             "1); or two numbers, between which Ray chooses by the load. Default: 1.")  # fmt: skip
+@_run_options
 @json_option
 def serve(
     models: tuple[str, ...], host: str, port: int, fd: int | None, browse: bool,

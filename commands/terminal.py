@@ -18,6 +18,7 @@ import click
 from ..runtime.exit_codes import ExitCode
 from ..runtime.json_text import write_json
 from ..runtime.plain_text import plain_page
+from .sections import TERMINAL, placed
 
 _QUIET = "graftcam.quiet"
 _MARKS = {"pass": "green", "FAIL": "red", "open": "yellow", "skip": "bright_black"}
@@ -32,7 +33,7 @@ def _set_quiet(context: click.Context, _option: click.Parameter, quiet: bool) ->
     context.meta[_QUIET] = quiet or context.meta.get(_QUIET, False)
 
 
-TERMINAL_OPTIONS: list[click.Parameter] = [
+TERMINAL_OPTIONS = placed(TERMINAL, [
     click.Option(
         ["-q", "--quiet"], is_flag=True, is_eager=True, expose_value=False, callback=_set_quiet,
         help="Print no progress and no notes; results and errors stay.",
@@ -43,7 +44,7 @@ TERMINAL_OPTIONS: list[click.Parameter] = [
         help="When to print colours. Default: on a terminal, unless NO_COLOR is set; always, if "
              "FORCE_COLOR is.",
     ),
-]  # fmt: skip
+])  # fmt: skip
 """What every command takes."""
 
 

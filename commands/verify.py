@@ -14,6 +14,7 @@ from .custody import check_signature, checked_key, custody_options, write_attest
 from .guarded import STDOUT, Destination, TextOrFile
 from .opening import open_option, open_written
 from .options import FILE, engine_option, max_pixels_option, source_options
+from .sections import RESULTS, RUN, Section, under
 from .terminal import marked
 
 
@@ -29,34 +30,39 @@ from .terminal import marked
     "graftcam verify my.onnx --attest verdict.json --key key.pem",
 )
 @click.argument("artifact", type=FILE)
-@click.option("--against", type=TextOrFile(), metavar="SOURCE",
-              shell_complete=completes("source"),
-              help="What it was made from, as for `graftcam export`. Default: its own forward "
-                   "part, with finite differences.")  # fmt: skip
-@source_options
-@click.option("--labels", multiple=True, type=TextOrFile(), metavar="[OUTPUT=]FILE",
-              help="Class names that it must have: one a line, or JSON; repeatable for several "
-                   "outputs, as OUTPUT=FILE then. Default: those of the source.")  # fmt: skip
-@click.option("--images", type=FILE, metavar="DIR",
-              help="Folder of images to check on beside random inputs.")  # fmt: skip
-@engine_option
-@max_pixels_option
-@click.option("--seconds", type=float, metavar="N",
-              help="How long to compare. Default: 600; inf: until it is done.")  # fmt: skip
-@click.option("--all", "everything", is_flag=True,
-              help="Make every check. Default: stop at the first that fails.")  # fmt: skip
-@click.option("--json", "file", type=Destination(), is_flag=False, flag_value=STDOUT,
-              metavar="[FILE]",
-              help="Write the report to this file; alone, or with -, print it instead of the "
-                   "text.")  # fmt: skip
-@click.option(
-    "--junit",
-    type=Destination(),
-    metavar="FILE",
-    help="Write JUnit XML for CI systems; of several artifacts: `graftcam report`.",
-)
+@under(
+    Section("What it is compared with"),
+    click.option("--against", type=TextOrFile(), metavar="SOURCE",
+                 shell_complete=completes("source"),
+                 help="What it was made from, as for `graftcam export`. Default: its own forward "
+                      "part, with finite differences."),
+    source_options,
+    click.option("--labels", multiple=True, type=TextOrFile(), metavar="[OUTPUT=]FILE",
+                 help="Class names that it must have: one a line, or JSON; repeatable for several "
+                      "outputs, as OUTPUT=FILE then. Default: those of the source."),
+    click.option("--images", type=FILE, metavar="DIR",
+                 help="Folder of images to check on beside random inputs."),
+)  # fmt: skip
+@under(
+    RUN,
+    click.option("--all", "everything", is_flag=True,
+                 help="Make every check. Default: stop at the first that fails."),
+    click.option("--seconds", type=float, metavar="N",
+                 help="How long to compare. Default: 600; inf: until it is done."),
+    engine_option,
+    max_pixels_option,
+)  # fmt: skip
+@under(
+    RESULTS,
+    click.option("--json", "file", type=Destination(), is_flag=False, flag_value=STDOUT,
+                 metavar="[FILE]",
+                 help="Write the report to this file; alone, or with -, print it instead of the "
+                      "text."),
+    click.option("--junit", type=Destination(), metavar="FILE",
+                 help="Write JUnit XML for CI systems; of several artifacts: `graftcam report`."),
+    open_option,
+)  # fmt: skip
 @custody_options
-@open_option
 def verify(
     artifact: Path, against: str | None, weights: str | None,
     shapes: dict[str, list[int | None]], trust: bool, labels: tuple[str, ...], images: Path | None,

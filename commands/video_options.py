@@ -11,7 +11,14 @@ import click
 from click import option
 
 from ..runtime.inputs.video_names import SUFFIXES
-from .options import group
+from .sections import Section, under
+
+VIDEOS = Section(
+    "Videos and cameras",
+    "A video (.mp4, .mov, .avi, .mkv, ...) becomes an explained video, DIR/NAME-explained.mp4, or "
+    "with --format png an image for each frame. A number instead of a file is a camera: 0 is the "
+    "first. Frames are shown in a window where there is a screen; q ends it.",
+)
 
 
 class Time(click.ParamType):
@@ -36,18 +43,19 @@ class Time(click.ParamType):
         return total
 
 
-video_options = group(
+video_options = under(
+    VIDEOS,
     option("--every", type=click.IntRange(1), metavar="N",
-           help="Video, camera: explain each frame of this many. Default: all."),
+           help="Explain each frame of this many. Default: all."),
     option("--start", type=Time(),
-           help="Video: the time of the first frame, such as 12.5 or 1:30."),
+           help="Of a video: the time of the first frame, such as 12.5 or 1:30."),
     option("--end", type=Time(),
-           help="Video: the time to end at. Camera: for how long."),
+           help="Of a video: the time to end at. Of a camera: for how long."),
     option("--smooth", type=click.FloatRange(0, 1, max_open=True), metavar="SHARE",
-           help="Video, camera: average each class's map with those of the frames before, which "
+           help="Average each class's map with those of the frames before, which "
                 "count as much as this. Default: 0, not at all."),
     option("--window/--no-window", default=None,
-           help="Video, camera: show the frames in a window. Default: if there is a screen, for a "
+           help="Show the frames in a window. Default: if there is a screen, for a "
                 "camera, and without -o."),
 )  # fmt: skip
 

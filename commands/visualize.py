@@ -19,20 +19,20 @@ from .guarded import Destination
 from .opening import open_option, open_written
 from .options import (
     FILE,
-    Decorator,
     explained_output_option,
-    group,
     json_option,
     provider_option,
     to_option,
 )
+from .sections import RESULTS, Decorator, Section, under
 from .words import bank_from, words_options
 
 if TYPE_CHECKING:
     from ..runtime.inputs.bank import Bank
     from ..runtime.session.session import Session
 
-_target_options = group(
+_target_options = under(
+    Section("What to maximise"),
     option("--class", "class_name", metavar="ID|LABEL", shell_complete=completes("class"),
            help="Class whose score to maximise."),
     option("--channel", type=click.IntRange(0), metavar="N",
@@ -41,7 +41,6 @@ _target_options = group(
            help="Maximise only at this position of the layer, or of a segmentation's output."),
     option("--score-weights", type=FILE, metavar="FILE.npy",
            help="For linear scores: weights of the output, [*output], instead of a class."),
-    words_options,
     explained_output_option,
 )  # fmt: skip
 
@@ -59,7 +58,8 @@ def _setting(name: str, kind: click.ParamType, text: str, metavar: str | None = 
                   help=f"{text} {_default(name)}")  # fmt: skip
 
 
-_ascent_options = group(
+_ascent_options = under(
+    Section("Gradient ascent"),
     option("--parametrisation", type=click.Choice(PARAMETRISATIONS), default="fourier",
            show_default=True,
            help="The numbers that change: Fourier coefficients of decorrelated colours; their "
@@ -67,26 +67,30 @@ _ascent_options = group(
     _setting("steps", click.IntRange(1), "Steps of the gradient ascent.", "N"),
     _setting("rate", click.FloatRange(0, min_open=True),
              "How far a number moves in a step: a coefficient, about 1 at full contrast; a phase "
-             "in radians; a pixel, from 0 for black to 1 for white."),
+             "in radians; a pixel, from 0 for black to 1 for white.", "X"),
     _setting("batch", click.IntRange(1),
              "Copies of the image that give a step's gradient, each moved at random.", "N"),
     _setting("jitter", click.IntRange(0), "Shift each copy by up to this much.", "PIXELS"),
-    _setting("shrink", click.FloatRange(1), "Show everything smaller by up to this factor."),
-    _setting("enlarge", click.FloatRange(1), "Show everything larger by up to this factor."),
+    _setting("shrink", click.FloatRange(1), "Show everything smaller by up to this factor.",
+             "FACTOR"),
+    _setting("enlarge", click.FloatRange(1), "Show everything larger by up to this factor.",
+             "FACTOR"),
     _setting("rotation", click.FloatRange(0, 180), "Turn each copy by up to this angle.",
              "DEGREES"),
     _setting("noise", click.FloatRange(0),
-             "Add normal noise to each copy, with this share of the image's standard deviation."),
+             "Add normal noise to each copy, with this share of the image's standard deviation.",
+             "SHARE"),
     _setting("cooling", click.FloatRange(0, 1),
-             "Share of the steps, the last ones, in which the rate falls to 0."),
+             "Share of the steps, the last ones, in which the rate falls to 0.", "SHARE"),
     _setting("decay", click.FloatRange(0, 1),
-             "L2 decay: the share of its distance to grey that a number loses in a step."),
+             "L2 decay: the share of its distance to grey that a number loses in a step.", "SHARE"),
     _setting("blur", click.FloatRange(0),
-             "Gaussian blur, standard deviation in pixels; 0: none."),
+             "Gaussian blur, standard deviation in pixels; 0: none.", "PIXELS"),
     _setting("blur_every", click.IntRange(1), "Steps from one blur to the next.", "N"),
     _setting("variation", click.FloatRange(0),
-             "Weight of the total variation, which makes neighbours similar."),
-    _setting("seed", click.IntRange(0), "Seed of the initial noise and of the copies."),
+             "Weight of the total variation, which makes neighbours similar.", "WEIGHT"),
+    _setting("seed", click.IntRange(0), "Seed of the initial noise and of the copies.",
+             "N"),
 )  # fmt: skip
 
 
@@ -99,13 +103,15 @@ _ascent_options = group(
 )
 @click.argument("model", type=FILE)
 @to_option("path", "FILE", "The image to write.")
-@_target_options
-@_ascent_options
-@click.option("--curve", type=Destination(), metavar="FILE",
-              help="File for a plot of the score by step; a .json beside it gets the "
-                   "numbers.")  # fmt: skip
-@provider_option
+@under(RESULTS, option(
+    "--curve", type=Destination(), metavar="FILE",
+    help="File for a plot of the score by step; a .json beside it gets the numbers.",
+))  # fmt: skip
 @open_option
+@_target_options
+@words_options
+@_ascent_options
+@provider_option
 @json_option
 def visualize(
     model: Path, path: Path, class_name: str | None, channel: int | None, unit: list[int] | None,

@@ -11,12 +11,18 @@ from click import option
 
 from ..runtime.plain_text import plain
 from .common import note
-from .options import FILE, group
+from .options import FILE
+from .sections import Section, under
 
 if TYPE_CHECKING:
     from ..runtime.inputs.bank import Bank
     from ..runtime.spec import Spec
 
+TEXTS = Section(
+    "Texts",
+    "A model that compares images with texts, such as CLIP or SigLIP, explains texts as if they "
+    "were classes.",
+)
 template_option = option(
     "--template", "templates", multiple=True, metavar="TEXT",
     help="Sentence that each prompt is put into, with {} in its place, such as 'a photo of a {}'; "
@@ -32,15 +38,15 @@ pad_option = option(
     help="Token that fills texts up to the length, such as '</s>' for SigLIP. Default: what the "
          "tokenizer says.",
 )  # fmt: skip
-words_options = group(
+words_options = under(
+    TEXTS,
     option("-p", "--prompt", "prompts", multiple=True, metavar="TEXT",
-           help="Similarity scores (CLIP, SigLIP): a text to explain, as if it were a class; "
-                "repeatable."),
+           help="A text to explain; repeatable."),
     option("--bank", type=FILE, metavar="FILE.npz",
-           help="Similarity scores: the bank of texts that `graftcam prompts` wrote. The prompts "
+           help="The bank of texts that `graftcam prompts` wrote. The prompts "
                 "are its names; without one, those with the best scores are explained."),
     option("--text-encoder", type=FILE, metavar="FILE.onnx",
-           help="Similarity scores, in place of a bank: encode the prompts by this model, with "
+           help="In place of a bank: encode the prompts by this model, with "
                 "--tokenizer."),
     option("--tokenizer", type=FILE, metavar="FILE.json",
            help="The tokenizer.json of the text encoder."),

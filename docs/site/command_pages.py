@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import click
 
+from graftcam.commands.sections import sections_of
+
 _LEFT = re.compile(r"((?:--?[\w-]+(?:, | / )?)+) ?(.*)")
 _HEAD = """\
 # Command line
@@ -47,10 +49,13 @@ def _commands(
 def _section(command: click.Command, context: click.Context) -> str:
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     parts = [f"## {context.command_path}", f"```text\n{usage}\n```", _text(command.help or "")]
-    options = [one for one in command.params if isinstance(one, click.Option)]
-    rows = [_row(*record) for one in options if (record := one.get_help_record(context))]
-    if rows:
-        parts.append("\n".join(["| option | value | meaning |", "|---|---|---|", *rows]))
+    sections = sections_of(command.params)
+    for section, options in sections.items():
+        rows = [_row(*record) for one in options if (record := one.get_help_record(context))]
+        if len(sections) > 1:
+            parts += [f"**{section.heading}**", *filter(None, [_text(section.about)])]
+        if rows:
+            parts.append("\n".join(["| option | value | meaning |", "|---|---|---|", *rows]))
     shown = _examples(command)
     if shown:
         parts.append(f"```sh\n{shown}\n```")
