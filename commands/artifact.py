@@ -23,6 +23,7 @@ from ..runtime.spec import METADATA_KEY, NEWEST_VERSION
 from .common import Shape, Steps, need_exporter, note, shapes_by_input
 from .completes import completes
 from .guarded import TextOrFile
+from .models import refuse_no_model, usage
 from .sections import MODEL, under
 
 ZOOS = ("torchvision", "timm")
@@ -35,6 +36,8 @@ _EXTRAS = {
     "head": "head", "input_gradients": "input_gradients", "guided_gradients": "guided",
     "deconvnet_gradients": "guided", "fullgrad": "fullgrad",
 }  # fmt: skip
+# Files of which `graftcam export` can make an artifact, or says what else it needs.
+OF_PYTORCH = (".pt", ".pth", ".pt2", ".ts", ".torchscript", ".bin", ".safetensors", ".ckpt")
 _LOOKED_AT = 8  # images that are read before an export, which takes longer
 
 model_source_options = under(
@@ -148,11 +151,13 @@ def artifact_of(source: str, wanted: Wanted, images: Sequence[Path], max_pixels:
         if _is_artifact(path):
             wanted.refuse(path.name)
             return path
-        if path.suffix != ".onnx":
+        if path.suffix in OF_PYTORCH:
             raise InputError(
                 f"{source} is no artifact; give {FORMS}, or write an artifact of it with "
                 f"`graftcam export {source} -o FILE.onnx`"
             )
+        if path.suffix != ".onnx":
+            raise InputError(f"{source} is no model; give {FORMS}{usage()}")
         stem = path.stem
     if wanted.texts:
         raise InputError(
@@ -178,14 +183,8 @@ def _is_named(source: str) -> bool:
 
 
 def _check_is_model(path: Path, source: str) -> None:
-    """Raise InputError if there is no such file, or it is a folder or a picture."""
-    from ..runtime.inputs.image_files import SUFFIXES
-
-    order = "the model comes first: graftcam explain MODEL IMAGES -o DIR"
-    if path.is_dir():
-        raise InputError(f"{source} is a folder, no model; {order}")
-    if path.name.lower().endswith(SUFFIXES):
-        raise InputError(f"{source} is a picture, no model; {order}")
+    """Raise InputError if there is no such file, or it is clearly no model."""
+    refuse_no_model(source, FORMS)
     if path.exists():
         return
     if ":" in source:
@@ -245,7 +244,8 @@ def _settings(wanted: Wanted) -> dict[str, Any]:
 
 def _look_at(images: Sequence[Path], max_pixels: int) -> None:
     """Raise ImageError if one of the first images cannot be read."""
-    from ..runtime.inputs.image_files import SUFFIXES, read_image
+    from ..runtime.inputs.image_files import read_image
+    from ..runtime.inputs.image_names import SUFFIXES
 
     for path in images[:_LOOKED_AT]:
         if not path.exists() or (path.is_file() and path.name.lower().endswith(SUFFIXES)):

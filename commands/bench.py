@@ -12,6 +12,7 @@ import click
 from ..runtime.json_text import write_json
 from .common import Numbers, Steps, command, say
 from .completes import completes
+from .models import ModelFile
 from .options import (
     FILE,
     class_option,
@@ -39,7 +40,7 @@ _NO_PLAIN = (
     "graftcam bench resnet50.onnx --profile --threads 2",
     "graftcam bench faces.onnx --output age -k 3",
 )
-@click.argument("model", type=FILE)
+@click.argument("model", type=ModelFile())
 @under(
     Section("What to measure"),
     click.option("--against", type=FILE, metavar="PLAIN",

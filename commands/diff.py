@@ -12,6 +12,7 @@ from ..runtime.exit_codes import ExitCode
 from ..runtime.plain_text import plain, plain_lines
 from .common import command, progress_bar, say
 from .further_inputs import input_option
+from .models import ModelFile
 from .opening import open_option, open_written
 from .options import FILE, json_option, max_pixels_option, provider_option, to_option
 from .sections import RESULTS, under
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     "graftcam diff old.onnx new.onnx mole.jpg --input age=54",
     "graftcam diff clip-1.onnx clip-2.onnx photos/ --bank bank.npz",
 )
-@click.argument("first", type=FILE)
-@click.argument("second", type=FILE)
+@click.argument("first", type=ModelFile())
+@click.argument("second", type=ModelFile())
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @to_option("folder", "DIR", "Folder for drawings of the most changed maps, and diff.json.",
            folder=True, required=False)  # fmt: skip

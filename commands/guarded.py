@@ -89,7 +89,7 @@ def _images_of(files: Iterable[Path], inputs: Iterable[Path]) -> list[Path]:
     ]  # fmt: skip
     if not inside:
         return []
-    from ..runtime.inputs.image_files import SUFFIXES
+    from ..runtime.inputs.image_names import SUFFIXES
 
     return [path for path in inside if path.name.lower().endswith(SUFFIXES)]
 

@@ -10,14 +10,15 @@ import click
 from ..runtime.json_text import write_json
 from .common import command, say
 from .guarded import Destination
-from .options import FILE, json_option
+from .models import ModelFile
+from .options import json_option
 
 
 @command(
     "graftcam inspect resnet50.onnx",
     "graftcam inspect resnet50.onnx --bom resnet50.cdx.json",
 )
-@click.argument("model", type=FILE)
+@click.argument("model", type=ModelFile())
 @json_option
 @click.option("--bom", type=Destination(), metavar="FILE",
               help="Write a bill of materials to this file, CycloneDX 1.6 in JSON: files, source, "

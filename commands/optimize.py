@@ -10,14 +10,15 @@ import click
 from ..runtime.json_text import write_json
 from ..runtime.plain_text import plain
 from .common import command, say
-from .options import FILE, json_option, to_option
+from .models import ModelFile
+from .options import json_option, to_option
 
 
 @command(
     "graftcam optimize resnet50.onnx -o resnet50.here.onnx",
     "graftcam optimize resnet50.onnx -o resnet50.cuda.onnx --provider cuda",
 )
-@click.argument("model", type=FILE)
+@click.argument("model", type=ModelFile())
 @to_option("path", "FILE", "The file to write.")
 @click.option("--provider", metavar="NAME",
               help="ONNX Runtime provider to optimise for: cuda or cpu. "

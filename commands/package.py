@@ -8,7 +8,8 @@ import click
 
 from ..runtime.plain_text import plain_lines
 from .common import command, tell
-from .options import FILE, json_option, to_option
+from .models import ModelFile
+from .options import json_option, to_option
 
 
 @command(
@@ -16,7 +17,7 @@ from .options import FILE, json_option, to_option
     "graftcam package resnet50.onnx --triton -o models --name cats --max-batch 8",
     "graftcam package resnet50.onnx --openvino -o models",
 )
-@click.argument("model", type=FILE)
+@click.argument("model", type=ModelFile())
 @click.option("--triton", "layout", flag_value="triton",
               help="Write a model repository for Triton Inference Server or KServe.")  # fmt: skip
 @click.option("--openvino", "layout", flag_value="openvino",

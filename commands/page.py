@@ -85,7 +85,7 @@ def _files_of(given: tuple[Path, ...]) -> list[Path]:
     Raises:
         InputError: There is no such file, or a folder has no images.
     """
-    from ..runtime.inputs.image_files import SUFFIXES
+    from ..runtime.inputs.image_names import SUFFIXES
 
     found: list[Path] = []
     for path in given:

@@ -11,6 +11,7 @@ from ..runtime.limits import LABEL_BYTES
 from ..runtime.plain_text import plain
 from ..runtime.reading import read_file
 from .common import command, tell
+from .models import ModelFile
 from .options import FILE, json_option, to_option
 from .words import length_option, pad_option, template_option
 
@@ -20,7 +21,7 @@ from .words import length_option, pad_option, template_option
     "graftcam prompts text.onnx --tokenizer tokenizer.json --file names.txt \\",
     "    --template 'a photo of a {}' --template 'a drawing of a {}' --scale 100 -o bank.npz",
 )
-@click.argument("text_encoder", type=FILE)
+@click.argument("text_encoder", type=ModelFile("the text encoder as an ONNX file"))
 @click.option("--tokenizer", type=FILE, required=True, metavar="FILE.json",
               help="The tokenizer.json of the text encoder.")  # fmt: skip
 @click.option("-p", "--prompt", "prompts", multiple=True, metavar="TEXT",

@@ -9,6 +9,7 @@ import click
 
 from ..runtime.plain_text import plain
 from .common import Steps, command, need_exporter, tell
+from .models import ModelFile
 from .options import FILE, TO_WORD, json_option, max_pixels_option, to_option
 
 _PRECISIONS = ("int8", "float16")
@@ -18,7 +19,7 @@ _PRECISIONS = ("int8", "float16")
     "graftcam shrink resnet50.onnx --precision int8 --images photos -o resnet50-int8.onnx",
     "graftcam shrink resnet50.onnx --precision float16 --images photos -o resnet50-half.onnx",
 )
-@click.argument("artifact", type=FILE)
+@click.argument("artifact", type=ModelFile())
 @click.option("--precision", type=click.Choice(_PRECISIONS), default="int8",
               show_default=True, help="Precision of the forward part.")  # fmt: skip
 @click.option("--images", type=FILE, required=True, metavar="DIR",

@@ -8,6 +8,7 @@ import click
 
 from ..runtime.plain_text import plain
 from .common import command, tell
+from .models import ModelFile
 from .options import FILE, json_option, to_option
 
 
@@ -15,7 +16,7 @@ from .options import FILE, json_option, to_option
     "graftcam sign resnet50.onnx --key key.pem",
     "graftcam sign resnet50.onnx --key key.pem --certificate release.pem --chain ca.pem -o r.sig",
 )
-@click.argument("artifact", type=FILE)
+@click.argument("artifact", type=ModelFile())
 @click.option("--key", type=FILE, required=True, metavar="FILE",
               help="The private key, of an elliptic curve (P-256, P-384 or P-521), as an "
                    "unencrypted PEM file.")  # fmt: skip

@@ -12,6 +12,7 @@ from .common import Steps, command, need_exporter, say
 from .completes import completes
 from .custody import check_signature, checked_key, custody_options, write_attestation
 from .guarded import STDOUT, Destination, TextOrFile
+from .models import ModelFile
 from .opening import open_option, open_written
 from .options import FILE, engine_option, max_pixels_option, source_options
 from .sections import RESULTS, RUN, Section, under
@@ -29,7 +30,7 @@ from .terminal import marked
     "graftcam verify my.onnx --signature my.onnx.sig --public-key key.pub",
     "graftcam verify my.onnx --attest verdict.json --key key.pem",
 )
-@click.argument("artifact", type=FILE)
+@click.argument("artifact", type=ModelFile())
 @under(
     Section("What it is compared with"),
     click.option("--against", type=TextOrFile(), metavar="SOURCE",

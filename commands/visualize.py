@@ -16,6 +16,7 @@ from ..runtime.visualize.settings import PARAMETRISATIONS, PRESETS, Parametrisat
 from .common import Numbers, command, note, progress_bar, say
 from .completes import completes
 from .guarded import Destination
+from .models import ModelFile
 from .opening import open_option, open_written
 from .options import (
     FILE,
@@ -101,7 +102,7 @@ _ascent_options = under(
     "graftcam visualize channels.onnx --channel 12 --unit 3,4 --jitter 0 -o unit.png",
     "graftcam visualize clip.onnx --bank bank.npz --prompt daisy -o daisy.png",
 )
-@click.argument("model", type=FILE)
+@click.argument("model", type=ModelFile())
 @to_option("path", "FILE", "The image to write.")
 @under(RESULTS, option(
     "--curve", type=Destination(), metavar="FILE",

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..runtime import Explainer, Explanation, figure
 from ..runtime.errors import ImageError
-from ..runtime.inputs.image_files import SUFFIXES, read_image
+from ..runtime.inputs.image_files import read_image
+from ..runtime.inputs.image_names import SUFFIXES
 from ..runtime.inputs.names import Names, file_name
 from ..runtime.output.render import write_image
 from .efficientnet import export_efficientnet, need_packages

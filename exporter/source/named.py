@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...runtime.inputs.no_model import why_no_model
 from ...runtime.spec import Preprocess
 from ..errors import CaptureError, first_line
 from .attribute import attribute, called
@@ -82,6 +83,11 @@ def load_source(
             missing; the message says why.
     """
     path, shapes, recorded = Path(text), _by_input(shape), recorded or {}
+    if path.suffix in _CONVERTERS:
+        how = _CONVERTERS[path.suffix]
+        raise CaptureError(f"{text} is no PyTorch or ONNX model; convert it to ONNX first, {how}")
+    if reason := why_no_model(text):
+        raise CaptureError(f"{text} {reason}; give {FORMS}")
     if is_file(text):
         if not path.is_file():
             raise CaptureError(f"no file {text}; give {FORMS}")
@@ -105,9 +111,6 @@ def load_source(
                 f"the input of {text} is unknown; give --shape, such as --shape 3,224,224"
             )
         return _with_inputs(source, _closed(shapes or recorded))
-    if path.suffix in _CONVERTERS:
-        how = _CONVERTERS[path.suffix]
-        raise CaptureError(f"{text} is no PyTorch or ONNX model; convert it to ONNX first, {how}")
     if not name:
         raise CaptureError(f"unknown source {text!r}; give {FORMS}")
     need_pytorch(text)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, cast
 
 from ..errors import InputError
 from ..session.session import Session
-from . import image_files, tensor_files
+from . import image_names, tensor_files
 from .images import Image, as_array
 from .names import Names, file_of, image_name
 from .tensor_files import is_tensor_file, read_tensor
@@ -74,7 +74,7 @@ class ExampleReader:
         """Endings of the names of the files that hold examples."""
         if self._values.transform is None:
             return tensor_files.SUFFIXES
-        return (*image_files.SUFFIXES, ".npz") if len(self._ports) > 1 else image_files.SUFFIXES
+        return (*image_names.SUFFIXES, ".npz") if len(self._ports) > 1 else image_names.SUFFIXES
 
     def split(self, given: Any) -> list[Any] | None:
         """Return the examples of a batch; None if ``given`` is a single example."""

@@ -18,12 +18,6 @@ from .image_sizes import image_size
 Pixels: TypeAlias = NDArray[np.uint8]
 """One image as all steps take it: RGB uint8 [H, W, 3]."""
 
-SUFFIXES = (
-    ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
-    ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
-)  # fmt: skip
-"""Endings of the names of image files."""
-
 WHITE = 255
 
 _STRIP = 64  # rows that are converted at once

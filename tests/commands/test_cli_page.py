@@ -160,7 +160,7 @@ def test_what_no_browser_can_use_is_refused(
         ),
         (bare, "bare stores no preprocessing, so that a browser cannot prepare images"),
         (newer, "99"),
-        (text, "is no artifact"),
+        (text, "is no model"),
         (tmp_path / "nothing.onnx", "no such file"),
     )
     for model, words in wrong:

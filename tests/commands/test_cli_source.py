@@ -207,8 +207,6 @@ def test_an_artifact_needs_nothing_of_the_exporter(picture: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("photos", "photos is a folder, no model; the model comes first: graftcam explain MODEL"),
-        ("photos/0.png", "photos/0.png is a picture, no model; the model comes first"),
         (
             "missing.onnx",
             "missing.onnx: no such file; give an artifact, an ONNX file, torchvision:",
@@ -216,7 +214,7 @@ def test_an_artifact_needs_nothing_of_the_exporter(picture: Path, tmp_path: Path
         ("resnet50", "resnet50: no such file; give an artifact, an ONNX file, torchvision:NAME"),
         ("my.models:build", "`graftcam export my.models:build -o FILE.onnx`"),
         ("text.onnx", "cannot read text.onnx as ONNX"),
-        ("weights.pt", "weights.pt is no artifact; give an artifact, an ONNX file, "),
+        ("weights.pt", "an artifact of it with `graftcam export weights.pt -o FILE.onnx`"),
         ("torchvision:resnet5", "torchvision has no model 'resnet5'; did you mean resnet50"),
         ("timm:resnet5", "timm has no model 'resnet5'; did you mean"),
     ],

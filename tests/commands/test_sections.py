@@ -69,7 +69,7 @@ def test_the_first_screen_of_explain_says_how_to_begin() -> None:
 
 def test_few_options_are_one_list() -> None:
     few = command("tool")(group(*options(5))(lambda: None))
-    assert "\nOptions:\n  --option-0 TEXT  Text.\n" in help_of(few)
+    assert "\nOptions:\n  --option-0 TEXT              Text.\n" in help_of(few)
     assert TERMINAL.heading not in help_of(few)
 
 

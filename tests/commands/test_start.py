@@ -15,7 +15,7 @@ from support.hostile import laughs
 from support.interpreter import python
 from support.paths import ROOT
 
-LIGHT = ["common", "completes", "guarded", "progress", "signals", "table", "terminal"]
+LIGHT = ["common", "completes", "guarded", "progress", "sections", "signals", "table", "terminal"]
 HEAVY = ["numpy", "cv2", "onnxruntime", "onnx", "onnx_ir", "torch"]
 RUN = f"""
 import sys
@@ -41,7 +41,7 @@ def test_the_list_of_commands_is_the_table_and_imports_no_command() -> None:
     listed = call("--help").stdout.partition("Commands:\n")[2].partition("\n\n")[0]
     assert [line.split()[0] for line in listed.splitlines()] == list(SUMMARIES)
     assert "ops         List the ONNX operators: with a gradient rule, without a...\n" in listed
-    loaded = python(RUN, "--help").splitlines()[-8:]
+    loaded = python(RUN, "--help").splitlines()[-1 - len(LIGHT) :]
     assert loaded == ["[]", *(f"graftcam.commands.{name}" for name in LIGHT)]
 
 

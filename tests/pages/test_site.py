@@ -27,6 +27,9 @@ def test_the_command_line_page_has_every_command_option_and_example() -> None:
         for flag in [flag for one in options for flag in (*one.opts, *one.secondary_opts)]:
             assert re.search(rf"^\| .*`[^`]*{flag}\b[^`]*`{{.flag}}.* \| ", section, re.M), flag
         assert f"```sh\ngraftcam {name}" in section
+    _, _, looks = page.partition("\n**How it looks**\n\n| option | value | meaning |\n")
+    assert looks.index("`--style`{.flag}") < looks.index("\n**Inputs**\n")
+    assert "\n**Folders**\n\nIf IMAGES is one folder, " in page
 
 
 def test_help_is_no_markup() -> None:

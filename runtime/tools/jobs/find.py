@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 
 from ...errors import ImageError
-from ...inputs.image_files import SUFFIXES
+from ...inputs.image_names import SUFFIXES
 
 
 def find_images(

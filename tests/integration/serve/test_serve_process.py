@@ -234,7 +234,7 @@ REFUSED = {
     "two models of one name": (["ARTIFACT", "ARTIFACT"], "two models are called 'patches'"),
     "a name that is none": (["my/model=ARTIFACT"], "the model cannot be called 'my/model'"),
     "no file": (["nothing.onnx"], "no such file"),
-    "no model": (["photo.jpg"], "is a picture, no model"),
+    "no model": (["photo.jpg"], "is an image, no model"),
 }  # fmt: skip
 
 

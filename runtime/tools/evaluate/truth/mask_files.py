@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import ImageError, TruthError
-from ....inputs.image_files import SUFFIXES
+from ....inputs.image_names import SUFFIXES
 from ....inputs.region import read_mask
 from ....limits import UNPACKED_BYTES
 from .names import listed

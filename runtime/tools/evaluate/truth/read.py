@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ....errors import TruthError
-from ....inputs.image_files import SUFFIXES
+from ....inputs.image_names import SUFFIXES
 from ....limits import MAX_PIXELS
 from ...jobs.find import find_images
 from .coco import read_coco
