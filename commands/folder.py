@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click import option
@@ -45,6 +46,37 @@ folder_options = under(
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class FolderSettings:
+    """The values of the options.
+
+    Attributes:
+        batch: Number of images that are explained together; None: the default.
+        retry: Explain images again that failed or changed.
+        parquet: Write the table as Parquet, too.
+        engine: "local" or "ray"; None: the default.
+        ray_address: The cluster.
+        actors: Number of processes on it.
+    """
+
+    batch: int | None
+    retry: bool
+    parquet: bool
+    engine: str | None
+    ray_address: str | None
+    actors: int | None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> FolderSettings:
+        """Return them from a command's options."""
+        return cls(**{one.name: options[one.name] for one in fields(cls)})
+
+    @property
+    def given(self) -> list[str]:
+        """The options that were given, as on the command line."""
+        return [f"--{name.replace('_', '-')}" for name, value in vars(self).items() if value]
+
+
 def engine_of(engine: str | None, ray_address: str | None, actors: int | None) -> Engine:
     """Return what does a job: this process, or Ray.
 
@@ -60,27 +92,19 @@ def engine_of(engine: str | None, ray_address: str | None, actors: int | None) -
 
 
 def explain_folder(
-    settings: Settings,
-    *,
-    as_json: bool,
-    retry: bool,
-    parquet: bool,
-    engine: str | None,
-    ray_address: str | None,
-    actors: int | None,
-    opened: bool,
-) -> None:
+    job: Settings, of_folder: FolderSettings, *, as_json: bool, opened: bool
+) -> NoReturn:
     """Explain a folder; exit with 1 if an image failed, with 130 if the user interrupted it."""
     from ..runtime.tools.jobs.parquet import need_pyarrow, write_parquet
     from ..runtime.tools.jobs.run import run
 
-    work = engine_of(engine, ray_address, actors)
-    if parquet:
+    work = engine_of(of_folder.engine, of_folder.ray_address, of_folder.actors)
+    if of_folder.parquet:
         need_pyarrow()
     try:
         with progress_bar("explaining") as bar:
-            summary = run(settings, work, retry=retry, progress=bar)
-            if parquet:
+            summary = run(job, work, retry=of_folder.retry, progress=bar)
+            if of_folder.parquet:
                 write_parquet(summary.table)
     except KeyboardInterrupt:
         say("Interrupted; run the same command again to go on", err=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,11 @@ class VideoSettings:
     end: float | None
     smooth: float | None
     window: bool | None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> VideoSettings:
+        """Return them from a command's options."""
+        return cls(**{one.name: options[one.name] for one in fields(cls)})
 
     @property
     def given(self) -> list[str]:
