@@ -119,7 +119,7 @@ def explain(
     explainer = _opened(model, provider, threads, max_pixels, preprocess)
     refuse_options(explainer)
     say_unchecked(explainer.spec, bank)
-    further = {**request.get("inputs", dict[str, Any]())}
+    further: Any = request.get("inputs") or {}
     if explainer.spec.detector is not None:
         given.refuse_numbers(options["boxes"])
         request = request_of_boxes(request)
