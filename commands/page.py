@@ -11,9 +11,10 @@ from click import option
 from ..runtime.errors import InputError
 from ..runtime.limits import MAX_PIXELS
 from ..runtime.plain_text import plain
-from .artifact import Wanted, artifact_of, model_source_options
+from .artifact import FORMS, Wanted, artifact_of, model_source_options
 from .common import command
 from .guarded import TextOrFile
+from .models import refuse_no_model
 from .options import FILE, json_option, to_option
 from .terminal import note, tell
 
@@ -54,6 +55,8 @@ def page(
     check_folder(folder)
     if ort is not None and fetch:
         raise click.UsageError("--fetch fetches what --ort names; leave one out")
+    for model in models:  # before onnxruntime-web is looked for, or fetched
+        refuse_no_model(model, FORMS)
     shown = {one: one.stem.replace("_", " ") for one in _files_of(images)}
     with ExitStack() as stack:
         engine = ort or (stack.enter_context(fetched()) if fetch else installed(Path.cwd()))

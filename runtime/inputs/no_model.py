@@ -17,7 +17,7 @@ def why_no_model(text: str) -> str | None:
     """
     path = Path(text)
     if _ADDRESS.match(text):
-        return "is an address, and models are not fetched; download the file"
+        return "is an address, and models are not downloaded"
     if path.is_dir():
         return "is a folder, no model"
     if path.name.lower().endswith(SUFFIXES):

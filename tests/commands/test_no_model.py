@@ -45,15 +45,13 @@ WRONG = {
     "photos": "photos is a folder, no model; give ",
     "empty": "empty is empty, no model; give ",
     "https://example.org/model.onnx": "https://example.org/model.onnx is an address, and models "
-    "are not fetched; download the file; give ",
+    "are not downloaded; give ",
 }
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    # The page looks for the package that runs models in browsers before it makes any.
-    monkeypatch.setattr(ort_files, "installed", lambda folder: folder)
     Path("photos").mkdir()
     Path("empty").touch()
     for name in ("photo.jpg", "notes.txt"):
@@ -69,7 +67,11 @@ def test_what_is_no_model_is_refused_with_what_the_command_takes(name: str, wron
 
 
 @pytest.mark.parametrize("name", ["page", "serve", "explain", "concepts", "evaluate"])
-def test_a_text_is_no_model_and_nothing_exports_it(name: str) -> None:
+def test_a_text_is_no_model_and_nothing_exports_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The page looks for the package that runs models in browsers before it opens a file.
+    monkeypatch.setattr(ort_files, "installed", lambda folder: folder)
     rest, remedy = COMMANDS[name]
     assert refuse(name, "notes.txt", *rest.split()) == (
         f"Error: notes.txt is no model; give {remedy}"
