@@ -34,7 +34,7 @@ def versions(family: str) -> dict[str, str]:
 def code_digest() -> str:
     """Hash of the code under test and of the checks, so that results do not outlive either."""
     paths = sorted(Path(graftcam.exporter.__file__).parent.rglob("*.py"))
-    paths.append(Path(graftcam.runtime.__file__).with_name("spec.py"))
+    paths += sorted((Path(graftcam.runtime.__file__).parent / "spec").glob("*.py"))
     modules = (condition, contract, session, smooth, truth, zoo_layers)
     paths += [Path(str(module.__file__)) for module in modules]
     return digest(paths)

@@ -14,11 +14,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..attention import Attention
 from ..checks import check_value
 from ..errors import InputError
 from ..session.session import Tensors
 from ..spec import Spec
+from ..spec.attention import Attention
 from . import attention_flow as flow
 from .method_io import MethodInput, MethodOutput
 from .numpy_operations import NUMPY
