@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ....runtime.methods import attention_flow as flow
-from ....runtime.methods.attention import maps_of, on_grid
+from ....runtime.methods.attention_maps import maps_of, on_grid
 from ....runtime.methods.numpy_operations import NUMPY
 from ....runtime.session.session import defaults_of
 from ....runtime.spec import Layer
