@@ -18,10 +18,12 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from .latest import latest_records
 from .script import DOCS, ROOT, options, say
-from .zoo_case import Record, code_digest, run_case, versions
+from .zoo_case import code_digest, run_case
 from .zoo_models import CASES, Case
-from .zoo_process import read, spawn, work
+from .zoo_process import spawn, work
+from .zoo_record import Record, versions
 from .zoo_report import write_report
 
 _TIMEOUT = 3600  # seconds for one model; the largest takes some minutes on two cores
@@ -55,7 +57,7 @@ def main() -> int:
     done = (
         set()
         if asked.fresh
-        else _finished(read(results, docs / "models.json"), any_code=asked.keep)
+        else _finished(latest_records(results, docs / "models.json"), any_code=asked.keep)
     )
     missing = [case for case in chosen if case.key not in done]
     say(f"{len(chosen) - len(missing)} models are done, {len(missing)} to go")
@@ -63,7 +65,7 @@ def main() -> int:
         _run(missing, results, asked.jobs, threads)
     except KeyboardInterrupt:
         say("interrupted; run again to continue")
-    latest = read(results, docs / "models.json")
+    latest = latest_records(results, docs / "models.json")
     records = [latest[case.key] for case in CASES if case.key in latest]
     write_report(records, docs, Counter(case.family for case in CASES))
     verdicts = Counter(latest.get(case.key, {}).get("verdict", "fail") for case in chosen)

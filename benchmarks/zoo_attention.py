@@ -14,12 +14,13 @@ import sys
 from argparse import SUPPRESS
 from collections import Counter
 
+from .latest import latest_records
 from .script import DOCS, ROOT, options, say
 from .zoo_attention_case import code_digest, run_case
 from .zoo_attention_models import CASES
 from .zoo_attention_report import write_report
-from .zoo_case import Record, versions
-from .zoo_process import read, spawn, work
+from .zoo_process import spawn, work
+from .zoo_record import Record, versions
 
 _TIMEOUT = 1800  # seconds for one model
 _FINAL = ("pass", "refused", "no export", "none")
@@ -44,13 +45,13 @@ def main() -> int:
     names = set(asked.models.split(",")) if asked.models else set()
     chosen = [c for c in CASES if not names or names & {c.model, c.family}]
     for case in chosen:
-        latest = read(results, asked.docs / "attention.json").get(case.key)
+        latest = latest_records(results, asked.docs / "attention.json").get(case.key)
         if asked.fresh or latest is None or not _is_final(latest, asked.keep):
             record = spawn("benchmarks.zoo_attention", case, asked.threads, _TIMEOUT, code_digest())
             with results.open("a") as file:
                 file.write(json.dumps(record) + "\n")
             say(_line(record))
-    latest = read(results, asked.docs / "attention.json")
+    latest = latest_records(results, asked.docs / "attention.json")
     write_report([latest[c.key] for c in CASES if c.key in latest], asked.docs, len(CASES))
     verdicts = Counter(latest[case.key]["verdict"] for case in chosen)
     say(", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()))

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import copy
-import resource
-import tempfile
-import time
-import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -30,8 +26,9 @@ from . import condition, truth, zoo_attention_truth, zoo_transformers
 from .machine import digest
 from .session import open_session
 from .zoo_attention_truth import Recorded, attention_of, nearest
-from .zoo_case import Record, heading, versions, worst
+from .zoo_case import worst
 from .zoo_models import Case
+from .zoo_record import Record, record_of
 
 METHODS = ("attention", "rollout", "gradient-rollout", "legrad", "grad-eclip")
 _IMAGES = (2, 6)  # more if a check fails near a kink, as in the zoo
@@ -48,24 +45,11 @@ def code_digest() -> str:
 
 def run_case(case: Case, threads: int = 1) -> Record:
     """Check one model; the verdict is pass, fail, refused, "no export" or none (no attention)."""
-    start = time.perf_counter()
-    record: Record = {"key": case.key, **heading(case), "faults": [], "verdict": "pass"}
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            record |= _check(case, Path(folder) / "model.onnx", threads)
-    except GraftcamError as error:
-        verdict = "no export" if isinstance(error, CaptureError) else "refused"
-        record |= {"verdict": verdict, "faults": [str(error)]}
-    except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(place.filename).name}:{place.lineno}"
-        record |= {"verdict": "fail", "faults": [f"{type(error).__name__} at {where}: {error}"]}
-    record["seconds"] = round(time.perf_counter() - start, 1)
-    record["gigabytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 1)
-    return record | {"versions": versions(case.family), "code": code_digest()}
+    return record_of(case, partial(_check, case, threads), code_digest(), (GraftcamError,))
 
 
-def _check(case: Case, path: Path, threads: int) -> Record:
+def _check(case: Case, threads: int, folder: Path) -> Record:
+    path = folder / "model.onnx"
     model = case.build().eval()
     if not _shapes(model, case):
         return {"verdict": "none"}

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import resource
-import tempfile
-import time
-import traceback
 from collections.abc import Sequence
-from importlib import metadata
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +16,13 @@ from graftcam.exporter.verify import Check
 from . import condition, contract, session, smooth, truth, zoo_layers
 from .machine import digest
 from .zoo_models import Case
-
-Record = dict[str, Any]
-
-
-def versions(family: str) -> dict[str, str]:
-    """Versions that the results of a family depend on."""
-    packages = ["torch", "torchvision", "timm", "onnx", "onnx-ir", "onnxscript", "onnxruntime"]
-    packages += ["transformers"] * (family == "transformers")
-    return {package: metadata.version(package) for package in packages}
+from .zoo_record import Record, record_of
 
 
 def code_digest() -> str:
     """Hash of the code under test and of the checks, so that results do not outlive either."""
     paths = sorted(Path(graftcam.exporter.__file__).parent.rglob("*.py"))
-    paths.append(Path(graftcam.runtime.__file__).with_name("spec.py"))
+    paths += sorted((Path(graftcam.runtime.__file__).parent / "spec").glob("*.py"))
     modules = (condition, contract, session, smooth, truth, zoo_layers)
     paths += [Path(str(module.__file__)) for module in modules]
     return digest(paths)
@@ -42,33 +30,11 @@ def code_digest() -> str:
 
 def run_case(case: Case, threads: int = 1) -> Record:
     """Check one model; the record's verdict is pass, fail, refused or "no export"."""
-    start = time.perf_counter()
-    record: Record = {"key": case.key, **heading(case), "faults": [], "verdict": "pass"}
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            record |= _check(case, Path(folder), threads)
-            record["verdict"] = "fail" if record["faults"] else "pass"
-    except (CaptureError, LayerError, UnsupportedError) as error:
-        verdict = "no export" if isinstance(error, CaptureError) else "refused"
-        record |= {"verdict": verdict, "faults": [str(error)]}
-    except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(place.filename).name}:{place.lineno}"
-        record |= {"verdict": "fail", "faults": [f"{type(error).__name__} at {where}: {error}"]}
-    record["seconds"] = round(time.perf_counter() - start, 1)
-    record["gigabytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 1)
-    return record | {"versions": versions(case.family), "code": code_digest()}
+    check = partial(_check, case, threads)
+    return record_of(case, check, code_digest(), (CaptureError, LayerError, UnsupportedError))
 
 
-def heading(case: Case) -> Record:
-    """What a record says about its model."""
-    return {
-        "family": case.family, "model": case.model, "size": list(case.size),
-        "options": {name: value for name, value in case.options.items() if name != "img_size"},
-    }  # fmt: skip
-
-
-def _check(case: Case, folder: Path, threads: int) -> Record:
+def _check(case: Case, threads: int, folder: Path) -> Record:
     model = case.build()
     twins: list[Any] = []
     if smooth.is_kinked(model, case.shape):
@@ -94,6 +60,7 @@ def _check(case: Case, folder: Path, threads: int) -> Record:
     artifact = _make(model, case.shape, folder / "model.onnx", layers, threads)
     found, wrong = truth.check_model(artifact) if "twin" in record else truth.check_twin(artifact)
     wrong += contract.check_contract(artifact, found)
+    faults += [f"model: {fault}" for fault in wrong]
     return record | {
         "itself": worst(found),
         "cosine": min(check.cosine for check in found),
@@ -101,7 +68,8 @@ def _check(case: Case, folder: Path, threads: int) -> Record:
         "nodes": list(artifact.report.nodes),
         "export_seconds": round(sum(artifact.report.seconds.values()), 1),
         "static_batch": artifact.batch is not None,
-        "faults": faults + [f"model: {fault}" for fault in wrong],
+        "faults": faults,
+        "verdict": "fail" if faults else "pass",
     }
 
 

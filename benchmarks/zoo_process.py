@@ -6,24 +6,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from pathlib import Path
 
 from .script import ROOT
-from .zoo_case import Record, heading, versions
 from .zoo_models import Case
-
-
-def read(results: Path, table: Path) -> dict[str, Record]:
-    """The latest record of each model: the table's own, or one of this folder's runs.
-
-    A line that was cut off is skipped.
-    """
-    records: list[Record] = json.loads(table.read_text()) if table.exists() else []
-    for line in results.read_text().splitlines() if results.exists() else []:
-        with suppress(ValueError):
-            records.append(json.loads(line))
-    return {record["key"]: record for record in records}
+from .zoo_record import Record, heading, versions
 
 
 def spawn(module: str, case: Case, threads: int, seconds: float, code: str) -> Record:

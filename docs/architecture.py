@@ -31,10 +31,9 @@ ORDER = {
     ),
     "runtime": (
         "version", "exit_codes", "limits", "plain_text", "json_text", "errors", "bounds",
-        "strict_json", "reading", "checks", "records", "attention", "detector", "settings", "spec",
-        "drafts", "writing", "cache", "inorder", "protobuf", "onnx_file", "custody", "session",
-        "inputs", "boxes", "methods", "output",
-        "explain", "visualize", "explainer", "page", "tools", "__init__",
+        "strict_json", "reading", "checks", "records", "settings", "spec", "drafts", "writing",
+        "cache", "inorder", "onnx_file", "custody", "session", "inputs", "boxes", "methods",
+        "output", "explain", "visualize", "explainer", "page", "tools", "__init__",
     ),
 }  # fmt: skip
 TITLES = {
@@ -47,7 +46,7 @@ COLOURS = ("#e07b39", "#0b6e99", "#6b8f3c", "#8a5aa8", "#b03a48", "#777777")
 
 @dataclass(frozen=True, order=True)
 class Import:
-    """One import: both modules as paths from the root without suffix, such as ``runtime/spec``."""
+    """One import: both modules as paths from the root without suffix, such as ``runtime/cache``."""
 
     importer: str
     imported: str

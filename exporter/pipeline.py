@@ -15,14 +15,9 @@ from ..runtime.inputs.bank import Bank
 from ..runtime.settings import DetectorChoice, Score, ScoreKind, TorchExport
 from ..runtime.spec import Preprocess
 from ..runtime.writing import guard, protected, staged
-from .arguments import (
-    RecordFields,
-    check_images,
-    profile_for,
-    refuse_unknown,
-    settings_of,
-    with_fields,
-)
+from .arguments.consistency import check_images, profile_for
+from .arguments.keywords import RecordFields, refuse_unknown, with_fields
+from .arguments.settings import settings_of
 from .artifact.embed_preprocess import embed
 from .artifact.find_attention import find_attention
 from .artifact.graft import graft

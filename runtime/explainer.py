@@ -137,11 +137,7 @@ class Explainer:
                 artifact takes classes instead.
             SessionError: ONNX Runtime failed.
         """
-        if selection is not None:
-            if "classes" in request:
-                raise TypeError("explain() got the classes twice, by position and by keyword")
-            request["classes"] = selection
-        return self._steps.explain(image, request)
+        return self._steps.explain(image, request, selection)
 
     @overload
     def detect(
@@ -237,13 +233,7 @@ class Explainer:
             GraftcamError, TypeError: As `explain`; also an InputError if the artifact is no
                 detector's, or a box does not exist.
         """
-        for name, value in (("boxes", numbers), ("why", reason)):
-            if value is not None and name in request:
-                raise TypeError(f"explain_boxes() got {name} twice, by position and by keyword")
-            if value is not None:
-                request[name] = value
-        self._steps.need_detector("explain_boxes")
-        return cast(Any, self.explain(image, **request))
+        return cast(Any, self._steps.explain_boxes(image, request, numbers, reason))
 
     def explain_many(
         self,

@@ -15,12 +15,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import graftcam
 
+from ..latest import latest_records
 from ..machine import digest
 from ..script import DOCS, ROOT, options, say
 from . import inputs
@@ -54,14 +54,14 @@ def main() -> int:
     # A key may have a comma followed by a blank.
     names = set(re.split(r",(?! )", asked.models)) if asked.models else set()
     chosen = [subject for subject in SUBJECTS if not names or subject.key in names]
-    rows = _read(results, asked.docs / "field.json")
+    rows = latest_records(results, asked.docs / "field.json")
     code = code_digest()
     missing = [s for s in chosen if asked.fresh or not _current(rows.get(s.key), code, asked.keep)]
     try:
         _try([] if asked.judge else missing, results, asked.cache, asked.seconds, code)
     except KeyboardInterrupt:
         say("interrupted; run again to continue")
-    rows = _read(results, asked.docs / "field.json")
+    rows = latest_records(results, asked.docs / "field.json")
     rows = {subject.key: rows[subject.key] for subject in SUBJECTS if subject.key in rows}
     write_report(rows, GROUPS, asked.docs)
     lines = ",\n".join(_without_places(json.dumps(row)) for row in rows.values())
@@ -86,18 +86,6 @@ def _without_places(text: str) -> str:
     for place in (sys.prefix, str(ROOT), str(ROOT.parent), str(Path.home())):
         text = text.replace(f"{place}/", "")
     return text
-
-
-def _read(results: Path, stored: Path) -> dict[str, Row]:
-    """The latest row of each subject: the page's own, or one of this folder's runs.
-
-    A line that was cut off is skipped.
-    """
-    rows: list[Row] = json.loads(stored.read_text("utf-8")) if stored.exists() else []
-    for line in results.read_text("utf-8").splitlines() if results.exists() else []:
-        with suppress(ValueError):
-            rows.append(json.loads(line))
-    return {row["key"]: row for row in rows}
 
 
 def _current(row: Mapping[str, Any] | None, code: str, any_code: bool) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from ...runtime.attention import Role
+from ...runtime.spec.attention import Role
 from ..capture.layouts import settle_layouts
 from ..capture.onnx_file import Captured
 from ..errors import LayerError

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from ...runtime import attention as record
-from ...runtime.methods.attention import why_not_through
+from ...runtime.methods.attention_outputs import why_not_through
 from ...runtime.methods.table import ATTENTION_METHODS
+from ...runtime.spec import attention as record
 from ..differentiate.cotangent import Cotangent
 from ..errors import LayerError
 from ..graph.emitter import Dim, Emitter, dims_of

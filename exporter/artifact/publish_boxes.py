@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from ...runtime.detector import EDGES, BoxEntries, Detector, Level
 from ...runtime.spec import Layer
+from ...runtime.spec.detector import EDGES, BoxEntries, Detector, Level
 from ..graph.emitter import Emitter, dims_of, parts_of
 from ..graph.precision import SINGLE
 from ..heatmap.gradcam import publish

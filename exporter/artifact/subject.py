@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from ...runtime.detector import Detector
 from ...runtime.spec import Layer, ScoreRecord, Spec
+from ...runtime.spec.detector import Detector
 from ..capture.onnx_file import Captured
 from ..graph.emitter import Emitter, dims_of
 from ..graph.profiles import profile_of

@@ -11,7 +11,7 @@ from ..graph.attributes import constant_ints
 from ..graph.emitter import dims_of
 from ..graph.queries import ancestors
 from .attention import AttentionBlock, passes
-from .layout import lineages
+from .lineage import lineages
 from .token_readers import BY_TOKEN, TokenReaders
 
 

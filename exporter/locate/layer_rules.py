@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ..graph.emitter import Dim
 from .candidate import Candidate
-from .layout import halved, static_grids
+from .token_grids import halved, static_grids
 
 _USABLE = "spatial extent, and the score's gradient reaches it"
 _UNCONNECTED = "not connected to the score"

@@ -11,7 +11,8 @@ from ..graph.queries import ancestors
 from .candidate import Candidate
 from .instances import bags_of
 from .layer_rules import LayerFacts, Surroundings, judge_layer, ranked
-from .layout import Lineage, lineages, read_layout
+from .layout import read_layout
+from .lineage import Lineage, lineages
 from .moves import PASSIVE, Moves
 from .token_readers import TokenReaders
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,6 +9,7 @@ import onnx_ir as ir
 
 from ..graph.attributes import constant_ints
 from ..graph.emitter import Dim, constant_of, dims_of
+from ..graph.extents import product_of
 from ..graph.queries import inputs_of
 from .score_rules import OutputFacts
 
@@ -235,17 +235,11 @@ def _reshaped(before: Sequence[Dim], after: Sequence[Dim], axis: int) -> int | N
         and list(after[: axis + 1]) == list(before[: axis + 1])
     ):
         return axis
-    behind = _product(before[axis + 1 :])
+    behind = product_of(before[axis + 1 :])
     for place in range(len(after) - 1, 0, -1):
         size = after[place]
-        if _product(after[place + 1 :]) == behind and (size != 1 or extent == 1):
+        if product_of(after[place + 1 :]) == behind and (size != 1 or extent == 1):
             part = isinstance(size, int) and isinstance(extent, int) and not extent % size
             if size == extent or part:
                 return place
     return SQUEEZED if extent == 1 else None
-
-
-def _product(extents: Sequence[Dim]) -> tuple[int, tuple[str, ...]]:
-    """The product of extents; open ones are kept as symbols."""
-    known = math.prod(extent for extent in extents if isinstance(extent, int))
-    return known, tuple(sorted(str(one) for one in extents if not isinstance(one, int)))

@@ -23,8 +23,9 @@ from ..source.torch_layers import named_layers
 from ..source.torch_module import run_module
 from .arrangement import Arrangement
 from .candidate import Candidate
+from .channel_side import Side
 from .layer_rules import BLIND, LayerFacts, Surroundings, judge_layer, misplaced, ranked
-from .layout import Side, rows_or_tokens
+from .layout import rows_or_tokens
 from .places import Dependence
 from .score_rules import check_flat
 from .torch_output_facts import score_of

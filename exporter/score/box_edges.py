@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...runtime.detector import EDGES
+from ...runtime.spec.detector import EDGES
 from ..graph.emitter import Dim, Emitter, dims_of, parts_of
 from ..graph.precision import SINGLE
 from ..locate.detectors.detection import Centres, Corners, Detection, Distances, Entries

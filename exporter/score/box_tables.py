@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from ...runtime.detector import EDGES
+from ...runtime.spec.detector import EDGES
 from ..graph.emitter import Dim, Emitter, dims_of
 from ..graph.precision import SINGLE
 from ..locate.detectors.detection import Detection

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from ...runtime.detector import EDGES
+from ...runtime.spec.detector import EDGES
 from ..differentiate.cotangent import Cotangent
 from ..graph.emitter import Emitter, dims_of
 from ..locate.detectors.detection import Detection

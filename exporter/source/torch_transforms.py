@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import numpy as np
 
 from ...runtime.spec import Interpolation, Preprocess, ResizeMode
 from ..errors import CaptureError, in_line
+from .transform_draft import Draft, refuse
 
 _NOTHING = ("Identity", "ToPureTensor", "RGB", "ToPILImage", "ToImagePIL")
 _RANDOM = (
@@ -38,7 +38,7 @@ def from_steps(steps: Iterable[Any]) -> Preprocess:
     Raises:
         CaptureError: A step cannot be stored; the message names it.
     """
-    draft = _Draft()
+    draft = Draft()
     for step in _flat(steps):
         kind = type(step).__name__
         if kind in _STEPS:
@@ -55,115 +55,7 @@ def _flat(steps: Iterable[Any]) -> Iterable[Any]:
         yield from [step] if inner is None else _flat(inner)
 
 
-@dataclass
-class _Draft:
-    """What the steps so far do to an image.
-
-    Attributes:
-        tensor: Whether the image is a tensor by now.
-        scaled: Whether it is floating point.
-        size: Height and width where they are the same for all images.
-        padded: Whether a step has padded the image.
-        cropped: Whether a step has cropped it.
-        fields: Fields of the record.
-    """
-
-    tensor: bool = False
-    scaled: bool = False
-    size: list[int] | None = None
-    padded: bool = False
-    cropped: bool = False
-    scale: float = 1.0
-    mean: list[float] = field(default_factory=lambda: [0.0])
-    std: list[float] = field(default_factory=lambda: [1.0])
-    fields: dict[str, Any] = field(default_factory=dict[str, Any])
-
-    def record(self) -> Preprocess:
-        """The record of all steps."""
-        if self.size is None:
-            raise CaptureError(
-                "the transform gives images of another size for each photograph, and the artifact "
-                "stores one size; end its geometry with CenterCrop(size) or Resize((height, width))"
-            )
-        levels = 3 if self.fields.get("channels") == "bgr" else 1
-        return Preprocess(
-            size=self.size, resize=self.fields.pop("resize", None), scale=self.scale,
-            mean=_wide(self.mean, levels), std=_wide(self.std, levels), **self.fields,
-        )  # fmt: skip
-
-    def resize(self, step: Any, resize: Sequence[int], mode: ResizeMode, filter_: Any) -> None:
-        """Note a resize, which comes first and once."""
-        if "resize" in self.fields or self.cropped or self.padded:
-            _refuse(step, "one resize is stored, before any crop or padding")
-        self.fields |= {"resize": list(resize), "resize_mode": mode}
-        self.fields["interpolation"] = _interpolation(step, filter_, self.tensor)
-        if self.tensor and getattr(step, "antialias", True) is False:
-            self.fields["antialias"] = False
-        if mode == "exact":
-            self.size = list(resize)
-
-    def crop(self, step: Any, size: Sequence[int], fill: Any = 0) -> None:
-        """Note a crop at the centre, with padding where the image is smaller."""
-        if self.cropped or self.padded:
-            _refuse(step, "one crop is stored")
-        self.cropped, self.size = True, list(size)
-        if self._may_pad(size):
-            self._fill(step, fill)
-
-    def _may_pad(self, size: Sequence[int]) -> bool:
-        resize, mode = self.fields.get("resize"), self.fields.get("resize_mode")
-        if resize is None or mode in ("fit", "longer") or "longest" in self.fields:
-            return True
-        return any(side < most for side, most in zip((resize[0], resize[-1]), size, strict=True))
-
-    def pad(self, step: Any, padding: Sequence[int], fill: Any) -> None:
-        """Note padding on all sides of an image of known size."""
-        left, top, *rest = padding if len(padding) > 1 else [*padding] * 2
-        right, bottom = rest or (left, top)
-        if self.size is None or self.cropped or self.padded:
-            _refuse(step, "padding is stored after Resize((height, width)), and without a crop")
-        if (left, top) != (right, bottom):
-            _refuse(step, "padding is stored where it is the same on opposite sides")
-        self.padded = True
-        self.size = [self.size[0] + 2 * top, self.size[1] + 2 * left]
-        self._fill(step, fill)
-
-    def _fill(self, step: Any, fill: Any) -> None:
-        """Note what padding is, from its value at this step."""
-        values = np.atleast_1d(np.asarray(0 if fill is None else fill, np.float64))
-        levels = (values * self.std + self.mean) / self.scale
-        whole = np.rint(levels)
-        if (np.abs(levels - whole) > 1e-3).any() or whole.min() < 0 or whole.max() > 255:
-            _refuse(
-                step, f"its padding is no grey level of 0 to 255, but {levels.round(3).tolist()}"
-            )
-        if whole.any():
-            self.fields["fill"] = [int(level) for level in whole]
-
-    def normalise(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Note a subtraction and a division, after those so far."""
-        width = max(len(self.mean), len(mean))
-        old_mean, old_std, more_mean, more_std = (
-            np.array(_wide(list(map(float, values)), width))
-            for values in (self.mean, self.std, mean, std)
-        )
-        self.mean = (old_mean + more_mean * old_std).tolist()
-        self.std = (old_std * more_std).tolist()
-
-
-def _wide(values: list[float], width: int) -> list[float]:
-    return values * width if len(values) == 1 else values
-
-
-def _refuse(step: Any, why: str) -> NoReturn:
-    text = step if isinstance(step, str) else in_line(step)
-    raise CaptureError(
-        f"cannot store the step {text} as preprocessing: {why}; leave it out, or describe "
-        "the transform with graftcam.exporter.Preprocess"
-    )
-
-
-def _unknown(draft: _Draft, step: Any) -> None:
+def _unknown(draft: Draft, step: Any) -> None:
     """Pass a step that changes nothing, such as a conversion to RGB; refuse another."""
     name = type(step).__name__
     if name.startswith("Random") or name in _RANDOM:
@@ -176,10 +68,10 @@ def _unknown(draft: _Draft, step: Any) -> None:
         function = getattr(step, "lambd", step)
         called = getattr(function, "__qualname__", name)
         what = f"{name} {called!r}" if called != name else in_line(step)
-        _refuse(what, "what it does to pixels is unknown, and it changes them")
+        refuse(what, "what it does to pixels is unknown, and it changes them")
 
 
-def _changes_nothing(draft: _Draft, step: Any) -> bool:
+def _changes_nothing(draft: Draft, step: Any) -> bool:
     levels = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
     try:
         if draft.tensor:
@@ -196,17 +88,6 @@ def _changes_nothing(draft: _Draft, step: Any) -> bool:
         return False
 
 
-def _interpolation(step: Any, given: Any, tensor: bool) -> Interpolation:
-    """The filter by the record's name; torchvision's nearest takes another pixel for a tensor."""
-    name = str(getattr(given, "value", given))
-    if name == "nearest-exact" or (name == "nearest" and not tensor):
-        return "nearest"
-    if name not in ("bilinear", "bicubic"):
-        hint = "; NEAREST_EXACT is" if name == "nearest" else ""
-        _refuse(step, f"the filter {name!r} is not stored, bilinear and bicubic are{hint}")
-    return cast(Interpolation, name)
-
-
 def _numbers(value: Any) -> list[int]:
     return [int(one) for one in value] if isinstance(value, Sequence) else [int(value)]
 
@@ -216,44 +97,44 @@ def _pair(value: Any) -> list[int]:
     return numbers if len(numbers) > 1 else numbers * 2
 
 
-def _resize(draft: _Draft, step: Any) -> None:
+def _resize(draft: Draft, step: Any) -> None:
     size, longest = step.size, getattr(step, "max_size", None)
     if size is None:
-        _refuse(step, "a resize by its max_size alone is not stored")
+        refuse(step, "a resize by its max_size alone is not stored")
     sides = _numbers(size)
     draft.resize(step, sides, "shorter" if len(sides) == 1 else "exact", step.interpolation)
     if longest is not None:
         draft.fields["longest"] = int(longest)
 
 
-def _resize_keep_ratio(draft: _Draft, step: Any) -> None:
+def _resize_keep_ratio(draft: Draft, step: Any) -> None:
     """Timm's: the image covers the size, or with ``longest=1`` fits into it."""
     modes: dict[float, ResizeMode] = {0.0: "cover", 1.0: "fit"}
     odd = any(getattr(step, f"random_{what}_prob", 0) for what in ("scale", "aspect"))
     if step.longest not in modes or odd:
-        _refuse(step, "it is stored with longest=0 or 1, and without random scale and aspect")
+        refuse(step, "it is stored with longest=0 or 1, and without random scale and aspect")
     draft.resize(step, _pair(step.size), modes[step.longest], step.interpolation)
 
 
-def _to_float(draft: _Draft, step: Any, scale: bool = True) -> None:
+def _to_float(draft: Draft, step: Any, scale: bool = True) -> None:
     """From levels to floating point; a second time nothing changes."""
     if not draft.scaled and scale:
         if any(draft.mean) or {*draft.std} != {1.0}:
-            _refuse(step, "it scales the image after a normalisation")
+            refuse(step, "it scales the image after a normalisation")
         draft.scale = 1 / 255
     draft.tensor = draft.scaled = True
 
 
-def _to_tensor(draft: _Draft, step: Any) -> None:
+def _to_tensor(draft: Draft, step: Any) -> None:
     if not draft.tensor:
         _to_float(draft, step)
 
 
-def _to_levels(draft: _Draft, _step: Any) -> None:
+def _to_levels(draft: Draft, _step: Any) -> None:
     draft.tensor = True
 
 
-def _to_dtype(draft: _Draft, step: Any) -> None:
+def _to_dtype(draft: Draft, step: Any) -> None:
     dtype = step.dtype
     if isinstance(dtype, Mapping):  # by the kind of the data
         kinds = {getattr(key, "__name__", str(key)): one for key, one in dtype.items()}  # pyright: ignore
@@ -264,36 +145,36 @@ def _to_dtype(draft: _Draft, step: Any) -> None:
         # ConvertImageDtype always scales.
         _to_float(draft, step, scale=getattr(step, "scale", True))
     elif draft.scaled:
-        _refuse(step, "it turns the image back into integers")
+        refuse(step, "it turns the image back into integers")
 
 
-def _normalise(draft: _Draft, step: Any) -> None:
+def _normalise(draft: Draft, step: Any) -> None:
     draft.normalise(list(step.mean), list(step.std))
 
 
-def _grey(draft: _Draft, step: Any) -> None:
+def _grey(draft: Draft, step: Any) -> None:
     count = getattr(step, "num_output_channels", 1)
     if len(draft.mean) > 1:
-        _refuse(step, "it comes after a normalisation of three channels")
+        refuse(step, "it comes after a normalisation of three channels")
     draft.fields["channels"] = "grey"
     if count > 1:
         draft.mean, draft.std = draft.mean * count, draft.std * count
 
 
-def _crop(draft: _Draft, step: Any) -> None:
+def _crop(draft: Draft, step: Any) -> None:
     draft.crop(step, _pair(step.size), getattr(step, "fill", 0))
 
 
-def _pad(draft: _Draft, step: Any) -> None:
+def _pad(draft: Draft, step: Any) -> None:
     if getattr(step, "padding_mode", "constant") != "constant":
-        _refuse(step, "padding is stored as one colour")
+        refuse(step, "padding is stored as one colour")
     fill = step.fill
     if isinstance(fill, Mapping):
         fill = next(iter(cast("Mapping[Any, Any]", fill).values()))
     draft.pad(step, _numbers(step.padding), fill)
 
 
-_STEPS: dict[str, Callable[[_Draft, Any], None]] = {
+_STEPS: dict[str, Callable[[Draft, Any], None]] = {
     "Resize": _resize,
     "CenterCrop": _crop,
     "Pad": _pad,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..detector import BoxEntries, Detector
 from ..errors import InputError
 from ..settings import Activation
+from ..spec.detector import BoxEntries, Detector
 
 Floats = NDArray[np.float32]
 

@@ -12,7 +12,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 
 from ..errors import CustodyError, SpecError
-from ..protobuf import BYTES, Field, field_of, fields
+from ..onnx_file.protobuf import BYTES, Field, field_of, fields
 from ..reading import map_file
 from ..spec import METADATA_KEY, Spec
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..errors import CustodyError
 from ..onnx_file.check import check_file
-from ..protobuf import Field, fields, read_varint
+from ..onnx_file.protobuf import Field, fields, read_varint
 from ..reading import map_file
 from .entries import reading
 

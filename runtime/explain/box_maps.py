@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..boxes.detections import Detection
-from ..detector import Detector
 from ..methods.dispatch import run_method
 from ..methods.method_io import MethodInput, MethodOutput
 from ..methods.table import METHODS
 from ..session.session import Tensors
+from ..spec.detector import Detector
 from .fuse_layers import sum_levels
 from .plan import Plan
 

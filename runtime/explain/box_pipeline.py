@@ -9,7 +9,6 @@ import numpy as np
 
 from ..boxes.detections import Detection, Detections
 from ..boxes.geometry import share_inside
-from ..detector import TARGETS
 from ..errors import InputError
 from ..inputs.examples import Example
 from ..methods.table import METHODS
@@ -17,6 +16,7 @@ from ..output.box_explanation import BoxExplanation
 from ..output.explanation import Explanation
 from ..output.render import map_status
 from ..session.session import Tensors
+from ..spec.detector import TARGETS
 from .batches import MAX_BATCH, parts_of
 from .box_maps import RowMaps, Wanted, box_maps
 from .box_request import BoxRequest

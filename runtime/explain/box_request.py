@@ -10,11 +10,11 @@ from ..boxes.defaults import CONF, IOU, MOST_EXPLAINED
 from ..boxes.detections import Detection
 from ..boxes.suppress import check_share
 from ..checks import check_value, short
-from ..detector import TARGETS, Detector
 from ..errors import InputError
 from ..inputs.selection import check_name, choose_classes
 from ..methods.table import METHODS
 from ..spec import Spec
+from ..spec.detector import TARGETS, Detector
 
 Boxes: TypeAlias = int | Detection | Sequence[int | Detection]
 EDGES = TARGETS[1:]

@@ -13,7 +13,6 @@ from ..boxes.defaults import MOST_DETECTED
 from ..boxes.detections import Detection, Detections
 from ..boxes.geometry import to_image
 from ..boxes.suppress import suppress
-from ..detector import Detector
 from ..errors import InputError
 from ..inputs.batch import make_batch
 from ..inputs.examples import Example
@@ -21,6 +20,7 @@ from ..inputs.preprocess import Placement
 from ..inputs.values import Photo
 from ..session.session import Session, Tensors
 from ..spec import Spec
+from ..spec.detector import Detector
 from .box_request import BoxRequest
 
 Ranges = list[range]

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..attention import Attention
 from ..errors import InputError, SpecError
 from ..inputs.batch import make_batch
 from ..inputs.examples import Example
@@ -22,6 +21,7 @@ from ..output.explanation import Explanation
 from ..output.render import map_status
 from ..output.views import View
 from ..spec import Layer, Spec
+from ..spec.attention import Attention
 from .batches import MAX_BATCH, parts_of
 from .box_pipeline import explain_boxes
 from .plan import Plan

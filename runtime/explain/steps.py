@@ -18,7 +18,7 @@ from ..inputs.examples import ExampleReader, Given
 from ..inputs.fit_preprocess import preprocess_for
 from ..inputs.images import as_array
 from ..inputs.raw_feeds import Selection, raw_feeds
-from ..inputs.selection import choose_output
+from ..inputs.selection import Classes, choose_output
 from ..output.concepts import Concepts
 from ..output.explanation import Explanation
 from ..session.checked import open_checked
@@ -29,6 +29,7 @@ from ..session.providers import Provider
 from ..session.session import Session, Tensors
 from ..spec import Preprocess
 from .box_pipeline import detect_examples
+from .box_request import Boxes
 from .concepts import TOP, find_concepts
 from .pipeline import explain_examples
 from .plan import Plan, make_plan
@@ -74,8 +75,11 @@ class Steps:
         """What reads examples of this artifact."""
         return ExampleReader(self.session)
 
-    def explain(self, image: Any, request: Request) -> Explanation | list[Explanation]:
+    def explain(
+        self, image: Any, request: Request, classes: Classes = None
+    ) -> Explanation | list[Explanation]:
         """Explain one image, or each of a batch."""
+        _put(request, "explain() got the", {"classes": classes})
         plan = self._plan(request)
         several = plan.reader.split(image)
         examples = plan.reader.load([image] if several is None else several, plan.inputs)
@@ -85,10 +89,18 @@ class Steps:
         found = [one for (one,) in explain_examples(plan, examples)]
         return found[0] if several is None else found
 
+    def explain_boxes(
+        self, image: Any, request: Request, boxes: Boxes | None, why: str | Sequence[str] | None
+    ) -> Explanation | list[Explanation]:
+        """Explain the boxes of a detector in one image, or in each of a batch."""
+        _put(request, "explain_boxes() got", {"boxes": boxes, "why": why})
+        self._need_detector("explain_boxes")
+        return self.explain(image, request)
+
     def detect(self, image: Any, request: Request, limit: int) -> Detections | list[Detections]:
         """Detect objects in one image, or in each of a batch."""
         check_value("limit", limit, int, least=1)
-        self.need_detector("detect")
+        self._need_detector("detect")
         plan = self._plan(request)
         several = plan.reader.split(image)
         examples = plan.reader.load([image] if several is None else several, plan.inputs)
@@ -159,7 +171,7 @@ class Steps:
         """Run the artifact on the caller's tensors; ``selection`` has the fields of `Selection`."""
         return self.session.run(raw_feeds(self.session, arrays, Selection(*selection)))
 
-    def need_detector(self, caller: str) -> None:
+    def _need_detector(self, caller: str) -> None:
         """Raise InputError if the artifact is no detector's."""
         if self.session.spec.detector is None:
             raise InputError(
@@ -176,3 +188,16 @@ class Steps:
             raise InputError("many images share one region; pass a single mask")
         (shared,) = plan.reader.rows_of(plan.inputs, 1)
         return replace(plan, inputs=shared)
+
+
+def _put(request: Request, caller: str, by_position: Mapping[str, Any]) -> None:
+    """Put what was given by position into a request.
+
+    Raises:
+        TypeError: It is in the request as well.
+    """
+    for name, value in by_position.items():
+        if value is not None and name in request:
+            raise TypeError(f"{caller} {name} twice, by position and by keyword")
+        if value is not None:
+            request[name] = value

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..detector import TARGETS
 from ..errors import InputError
 from ..session.session import Session, Tensors
+from ..spec.detector import TARGETS
 from .batch import only_input, positions_of, region_input
 from .region import check_region
 from .score_weights import check_weights, takes_weights

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..spec import Layer, Spec
-from .attention import attention_outputs
+from .attention_outputs import attention_outputs
 from .contrast import check_classes
 from .method_io import MethodInput, MethodOutput
 from .table import METHODS, find_method

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ..protobuf import BYTES, fields
 from .messages import Message, RefusedError, inside, integers, texts
+from .protobuf import BYTES, fields
 
 # TensorProto.DataType: bits of an element. Strings (8) have no size.
 BITS = {

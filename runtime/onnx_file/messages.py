@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
-from ..protobuf import BYTES, VARINT, fields, read_varint
+from .protobuf import BYTES, VARINT, fields, read_varint
 
 Kind: TypeAlias = Literal[
     "model", "graph", "function", "training", "node", "attribute", "tensor", "sparse"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import GraftcamError
-from ..protobuf import BYTES, fields
 from ..reading import map_file
 from .messages import integers, texts
+from .protobuf import BYTES, fields
 
 # Fields of ModelProto, GraphProto, ValueInfoProto, TypeProto and TensorShapeProto in onnx.proto.
 _GRAPH, _METADATA = 7, 14

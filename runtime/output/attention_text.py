@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..attention import Attention
+from ..spec.attention import Attention
 
 
 def describe_attention(attention: Attention) -> list[str]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self, SupportsIndex
 
 from ..boxes.detections import Detection, Detections
-from ..detector import TARGETS
 from ..inputs.image_files import Pixels
+from ..spec.detector import TARGETS
 from .box_figure import box_sheet, framed, numbered
 from .class_map import ClassMap, class_map
 from .explanation import Explanation

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from ..boxes.detections import Detection, Detections
-from ..detector import TARGETS
 from ..inputs.image_files import Pixels
+from ..spec.detector import TARGETS
 from .bars import bars_of
 from .explanation_data import ExplanationData
 from .render import Look, Sheet, Tile

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..boxes.detections import Detection
-from ..detector import TARGETS
 from ..plain_text import plain, plain_lines
+from ..spec.detector import TARGETS
 from .box_explanation import BoxExplanation
 from .explanation_data import STATES
 

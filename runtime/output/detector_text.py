@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..detector import TARGETS, BoxEntries, Detector, Level
+from ..spec.detector import TARGETS, BoxEntries, Detector, Level
 
 _FORMATS = {
     "dense": "a row or column for each anchor",

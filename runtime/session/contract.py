@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..attention import Attention
-from ..detector import EDGES
 from ..errors import SpecError
 from ..settings import WEIGHTED, ScoreRecord
 from ..spec import Preprocess, Spec
+from ..spec.attention import Attention
+from ..spec.detector import EDGES
 
 Extents: TypeAlias = Sequence[int | None]
 """Extents of a tensor, None: open. Without any, the rank is unknown, or the tensor a scalar."""

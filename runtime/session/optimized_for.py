@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SessionError, system_errors
-from ..protobuf import field_of
+from ..onnx_file.protobuf import field_of
 from ..records import faults_of
 from ..strict_json import read_json
 

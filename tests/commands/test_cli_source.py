@@ -6,7 +6,6 @@ import importlib.util
 import json
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import numpy as np
 import onnx
@@ -22,6 +21,7 @@ from support.artifacts import spec, write_artifact
 from support.cli import fail, refuse, succeed
 from support.images import photo, write_images
 from support.interpreter import python
+from support.torch_hub import hub_without_network
 from support.two_outputs import write_two_outputs
 
 
@@ -241,16 +241,12 @@ def test_an_artifact_takes_no_option_of_an_export(picture: Path, tmp_path: Path)
 def test_a_named_model_has_its_published_weights(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unreachable(*_: Any, **__: Any) -> None:
-        raise URLError("no network")
-
-    monkeypatch.setattr(torch.hub, "urlopen", unreachable)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    weights = hub_without_network(tmp_path, monkeypatch)
     picture = write_images(tmp_path / "photos", [photo(90, 120)]) / "0.png"
     given = ("explain", "torchvision:squeezenet1_1", picture, "-o", tmp_path / "out")
     said = refuse(*given)
     file = "squeezenet1_1-b8a52dc0.pth"
-    place = tmp_path / "hub" / "checkpoints" / file
+    place = weights / file
     assert f"get https://download.pytorch.org/models/{file} and put it at {place}" in said
     torch.manual_seed(0)
     torch.save(models.squeezenet1_1().state_dict(), place)

@@ -24,7 +24,7 @@ from graftcam.exporter import (
     candidates_of,
     export,
 )
-from graftcam.exporter.arguments import RecordFields, with_fields
+from graftcam.exporter.arguments.keywords import RecordFields, with_fields
 from graftcam.exporter.pipeline import export_as
 from graftcam.exporter.release import input_shapes, verify_artifact
 from graftcam.exporter.source.named import Source

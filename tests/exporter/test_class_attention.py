@@ -13,15 +13,12 @@ import torch
 from graftcam import Explainer, export
 from graftcam.exporter.errors import LayerError
 from graftcam.runtime.errors import InputError
+from support.attention import difference, keep_output
 from support.small_cait import SmallCait
 
 CLASSES = [1, 3]
 METHODS = ("rollout", "gradient-rollout", "legrad", "grad-eclip")
 Tensors = list[torch.Tensor]
-
-
-def _keep(found: Tensors, _module: Any, _inputs: Any, output: Any) -> None:
-    found.append(output)
 
 
 def _grid(row: torch.Tensor) -> torch.Tensor:
@@ -34,7 +31,9 @@ class Reference:
     def __init__(self, model: SmallCait, images: np.ndarray) -> None:
         self.model, self.images = model.double(), torch.from_numpy(images).double()
         self.tokens = Tensors()
-        hooks = [one.register_forward_hook(partial(_keep, self.tokens)) for one in model.blocks]
+        hooks = [
+            one.register_forward_hook(partial(keep_output, self.tokens)) for one in model.blocks
+        ]
         self.scores, self.weights = self.seen(lambda: self.model(self.images))
         for hook in hooks:
             hook.remove()
@@ -45,7 +44,7 @@ class Reference:
         """What a function returns, and the softmaxes that it computes."""
         found = Tensors()
         hooks = [
-            module.register_forward_hook(partial(_keep, found))
+            module.register_forward_hook(partial(keep_output, found))
             for module in self.model.modules()
             if isinstance(module, torch.nn.Softmax)
         ]
@@ -116,10 +115,6 @@ def case(request: Any, tmp_path_factory: Any) -> tuple[Path, Reference]:
     assert max(report.verification.errors.values()) < 1e-5
     images = np.random.default_rng(0).standard_normal((2, 3, 24, 32)).astype(np.float32)
     return path, Reference(model, images)
-
-
-def difference(actual: np.ndarray, expected: np.ndarray) -> float:
-    return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))
 
 
 def test_tensors_are_those_of_autograd(case: tuple[Path, Reference]) -> None:

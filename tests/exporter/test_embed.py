@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from graftcam.exporter import TorchExport, arguments, export, pipeline
+from graftcam.exporter import TorchExport, export, pipeline
+from graftcam.exporter.arguments import settings as arguments
 from graftcam.exporter.artifact import embed_preprocess as module
 from graftcam.exporter.errors import CaptureError, VerificationError
 from graftcam.exporter.graph.emitter import Emitter

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,107 +13,12 @@ from torch import nn
 from torch.nn import functional
 
 from graftcam.exporter import CaptureError, VerificationError, export
-from graftcam.exporter.artifact.strip import write_plain
 from graftcam.exporter.heatmap import fullgrad
-from graftcam.runtime import Explainer
-from graftcam.runtime.errors import InputError, SpecError
-from graftcam.runtime.spec import METADATA_KEY, Preprocess, Spec
-from support.cli import refuse, succeed
+from graftcam.runtime.spec import Preprocess
+from support.fullgrad import SPACES, TOLERANCE, Net, noise, psi, terms
 from support.nets import Tokens, seeded
 from support.onnx_bytes import onnx_model
-from support.sessions import open_session, run
-
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
-SPACES = {1: (13,), 2: (9, 7), 3: (6, 5, 4)}
-CONVS: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-NORMS: dict[int, type[nn.Module]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
-CURVED = (nn.ReLU6, nn.SiLU, nn.GELU, nn.Hardswish, nn.Sigmoid, nn.Tanh)
-
-
-class Product(nn.Module):
-    """Two values that both depend on the image."""
-
-    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return x * y
-
-
-class Net(nn.Module):
-    """Two stages of different resolution with a shortcut, a norm, a bias and an activation."""
-
-    def __init__(self, act: type[nn.Module] = nn.ReLU, axes: int = 2, *, gated: bool = False):
-        super().__init__()
-        conv, norm = CONVS[axes], NORMS[axes]
-        self.stem, self.norm = conv(3, 6, 3, padding=1, bias=False), norm(6)
-        self.act, self.act2, self.act3 = act(), act(), act()
-        self.down = conv(6, 8, 3, stride=2, padding=1)
-        self.inner = conv(8, 8, 3, padding=1)
-        self.squeeze = conv(8, 8, 1) if gated else None
-        self.gate, self.product = nn.Sigmoid(), Product()
-        self.axes = tuple(range(2, 2 + axes))
-        self.head = nn.Sequential(nn.Linear(8, 10), nn.ReLU(), nn.Linear(10, 4))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.act2(self.down(self.act(self.norm(self.stem(x)))))
-        x = x + self.act3(self.inner(x))
-        if self.squeeze is not None:
-            gate = self.gate(self.squeeze(x.mean(self.axes, keepdim=True)))
-            x = self.product(x, gate)
-        return self.head(x.mean(self.axes))
-
-
-def terms(model: nn.Module, x: np.ndarray, target: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """What the input and each bias with places contribute, float64 [N, C, *space], and the score.
-
-    Modules are hooked, where the artifact follows the nodes of a graph.
-    """
-    calls: list[tuple[nn.Module, tuple[torch.Tensor, ...], torch.Tensor]] = []
-
-    def hook(module: nn.Module, given: Any, result: torch.Tensor) -> None:
-        calls.append((module, given, result))
-
-    of_interest = (*CONVS.values(), *NORMS.values(), *CURVED, Product)
-    hooks = [m.register_forward_hook(hook) for m in model.modules() if isinstance(m, of_interest)]
-    leaf = torch.from_numpy(x).double().requires_grad_(True)
-    score = model.double()(leaf)[:, target]
-    for one in hooks:
-        one.remove()
-    slopes = torch.autograd.grad(score.sum(), [leaf, *(result for _, _, result in calls)])
-    found = [slopes[0] * leaf]
-    for (module, given, y), g in zip(calls, slopes[1:], strict=True):
-        if y[0, 0].numel() == 1:
-            continue  # one place: it tells nothing of the image
-        if isinstance(module, CURVED):
-            z = given[0].detach().requires_grad_(True)
-            (slope,) = torch.autograd.grad(module(z).sum(), z)
-            found.append(g * (y - slope * z))
-        elif isinstance(module, Product):
-            found.append(-g * y)
-        else:
-            bias = module.bias
-            if isinstance(module, tuple(NORMS.values())):
-                root = (module.running_var + module.eps).sqrt()
-                bias = module.bias - module.weight * module.running_mean / root
-            if bias is not None:
-                found.append(g * bias.reshape(1, -1, *[1] * (y.dim() - 2)))
-    model.float()
-    return [one.detach().numpy() for one in found], score.detach().numpy()
-
-
-def psi(term: np.ndarray, space: tuple[int, ...]) -> np.ndarray:
-    """Magnitudes from 0 to 1 for each image, interpolated to the image, summed over channels."""
-    size = np.abs(term)
-    flat = size.reshape(len(size), -1)
-    ends = [end(flat, axis=1).reshape(-1, *[1] * (size.ndim - 1)) for end in (np.min, np.max)]
-    spread = ends[1] - ends[0]
-    scaled = torch.from_numpy((size - ends[0]) / np.where(spread, spread, 1))
-    mode = ("linear", "bilinear", "trilinear")[len(space) - 1]
-    return functional.interpolate(scaled, space, mode=mode).sum(1).numpy()
-
-
-def noise(axes: int, count: int = 3) -> np.ndarray:
-    generator = np.random.default_rng(1)
-    return generator.standard_normal((count, 3, *SPACES[axes])).astype(np.float32) * 2
-
+from support.sessions import run
 
 CASES: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "ReLU": (Net, 2),
@@ -163,36 +67,6 @@ def test_a_norm_that_is_a_node_of_its_own_has_the_bias_of_a_folded_one(tmp_path:
     expected = sum(psi(part, SPACES[2]) for part in parts)
     np.testing.assert_allclose(found["heatmap.fullgrad"][:, 0], expected, **TOLERANCE)
     np.testing.assert_allclose(found["fullgrad_sum"][:, 0], scores, **TOLERANCE)
-
-
-Artifact = tuple[nn.Module, Path]
-TRANSFORM = Preprocess(
-    "x", SPACES[2], SPACES[2], "exact", "bilinear", 1 / 255, [0.4] * 3, [0.2] * 3
-)
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    model, path = seeded(Net(), seed=2), tmp_path_factory.mktemp("plain") / "m.onnx"
-    report = export(
-        model, path, (torch.zeros(2, 3, *SPACES[2]),), layers="down", extras="fullgrad",
-        preprocess=TRANSFORM,
-    )  # fmt: skip
-    assert report.verification.errors["heatmap.fullgrad"] < 1e-5
-    assert "input_gradients" in report.verification.errors  # by the same walk
-    return model, path
-
-
-def test_a_file_gives_the_same_map(tmp_path: Path, plain: Artifact) -> None:
-    source, path = tmp_path / "plain.onnx", tmp_path / "m.onnx"
-    write_plain(plain[1], source)
-    metadata = open_session(plain[1]).get_modelmeta().custom_metadata_map[METADATA_KEY]
-    layer = Spec.from_json(metadata).layers[0].value
-    assert export(source, path, layers=layer, extras=["fullgrad"]).verification.verdict == "pass"
-    feeds = {"x": noise(2), "class_index": np.array([[1]])}
-    np.testing.assert_allclose(
-        run(path, feeds)["heatmap.fullgrad"], run(plain[1], feeds)["heatmap.fullgrad"], **TOLERANCE
-    )
 
 
 @pytest.mark.parametrize("kind", ["probability", "log_probability", "output"])
@@ -360,48 +234,3 @@ def test_a_bias_that_is_left_out_fails_the_verification(
             extras=["fullgrad"],
         )  # fmt: skip
     assert not path.exists()
-
-
-def test_the_runtime_gives_the_map_and_what_is_missing_of_the_sum(plain: Artifact) -> None:
-    explainer = Explainer(plain[1])
-    photo = np.random.default_rng(0).integers(0, 256, (*SPACES[2], 3), np.uint8)
-    found = explainer.explain(photo, [2, 0], method="fullgrad")
-    assert found.maps.shape == (2, *SPACES[2])
-    assert (found.maps >= 0).all()
-    assert not found.signed
-    assert (found.measures["completeness_error"] < 1e-4).all()
-    x = ((photo / 255 - 0.4) / 0.2).transpose(2, 0, 1)[None].astype(np.float32)
-    parts, _ = terms(plain[0], x, 2)
-    expected = sum(psi(part, SPACES[2]) for part in parts)[0]
-    np.testing.assert_allclose(found.maps[0], expected, rtol=1e-3, atol=1e-3)
-
-
-def test_an_artifact_without_it_says_how_to_get_it(tmp_path: Path) -> None:
-    path = tmp_path / "m.onnx"
-    export(
-        seeded(Net()), path, (torch.zeros(2, 3, *SPACES[2]),), layers="down", verify="off",
-        preprocess=TRANSFORM,
-    )  # fmt: skip
-    photo = np.zeros((*SPACES[2], 3), np.uint8)
-    with pytest.raises(InputError, match=r"has no fullgrad, .*; export it with --extra fullgrad"):
-        Explainer(path).explain(photo, method="fullgrad")
-
-
-def test_the_record_needs_both_names(plain: Artifact) -> None:
-    text = open_session(plain[1]).get_modelmeta().custom_metadata_map[METADATA_KEY]
-    record = json.loads(text)
-    del record["fullgrad_sum"]
-    with pytest.raises(SpecError, match="fullgrad_sum"):
-        Spec.from_json(json.dumps(record))
-
-
-def test_the_command_line(tmp_path: Path, plain: Artifact) -> None:
-    shown = succeed("inspect", plain[1]).stdout
-    assert "of the input: input_gradients, heatmap.fullgrad, fullgrad_sum" in shown
-    source, path = tmp_path / "plain.onnx", tmp_path / "m.onnx"
-    write_plain(plain[1], source)
-    succeed("export", source, "-o", path, "--extra", "fullgrad", "--verify", "off")
-    np.save(tmp_path / "x.npy", noise(2)[0])
-    succeed("explain", path, tmp_path / "x.npy", "-o", tmp_path / "out", "--method", "fullgrad")
-    message = refuse("export", source, "-o", path, "--extra", "fullgrads")
-    assert "did you mean 'fullgrad'" in message

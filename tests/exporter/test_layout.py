@@ -7,7 +7,9 @@ import onnx_ir as ir
 import pytest
 
 from graftcam.exporter.locate.arrangement import Arrangement
-from graftcam.exporter.locate.layout import lineages, read_layout, token_grids
+from graftcam.exporter.locate.layout import read_layout
+from graftcam.exporter.locate.lineage import lineages
+from graftcam.exporter.locate.token_grids import token_grids
 from support.onnx_text import parsed
 
 WEIGHTS = """<ir_version: 8, opset_import: ["" : 18]>

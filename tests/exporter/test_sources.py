@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-from urllib.error import URLError
 
 import pytest
 import timm
@@ -18,6 +16,7 @@ from graftcam.exporter.source import zoo_models
 from graftcam.exporter.source.named import load_source
 from graftcam.exporter.source.preprocessing import as_preprocess
 from graftcam.runtime.spec import Preprocess
+from support.torch_hub import hub_without_network
 
 HUB = ("timm/test_vit.r160_in1k", "model.safetensors")
 
@@ -86,13 +85,7 @@ def test_a_state_dict_is_loaded_and_a_pickle_of_code_is_not(tmp_path: Path) -> N
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of torch.hub's files; there is no network."""
-
-    def unreachable(*_: Any, **__: Any) -> None:
-        raise URLError("no network")
-
-    monkeypatch.setattr(torch.hub, "urlopen", unreachable)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    return tmp_path / "hub" / "checkpoints"
+    return hub_without_network(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from graftcam.exporter import LayerError, export
-from graftcam.exporter.locate.layout import lineages, read_layout
+from graftcam.exporter.locate.layout import read_layout
+from graftcam.exporter.locate.lineage import lineages
 from support.sessions import open_session
 
 SIDE, GRID, QUERIES, WIDTH = (16, 24), (4, 6), 5, 8

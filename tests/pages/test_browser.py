@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from graftcam.demo.bundled import FOLDER
-from graftcam.exporter.arguments import EXTRAS
+from graftcam.exporter.arguments.settings import EXTRAS
 from graftcam.runtime import Explainer, Explanation
 from graftcam.runtime.inputs.preprocess import place
 from graftcam.runtime.methods.table import METHODS

@@ -16,8 +16,8 @@ from graftcam.runtime import Explainer
 from graftcam.runtime.boxes.decode import decode
 from graftcam.runtime.boxes.geometry import share_inside, to_image
 from graftcam.runtime.boxes.suppress import suppress
-from graftcam.runtime.detector import BoxEntries, Detector
 from graftcam.runtime.inputs.preprocess import Placement, resize
+from graftcam.runtime.spec.detector import BoxEntries, Detector
 from support.browser import need
 from support.node_ort import run_node, write_module
 from support.paths import ROOT

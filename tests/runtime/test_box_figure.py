@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from graftcam.runtime import Explainer, figure
-from graftcam.runtime.detector import TARGETS
 from graftcam.runtime.output.render import Look
 from graftcam.runtime.output.render.boxes import Label, class_colour, draw_boxes, outline
+from graftcam.runtime.spec.detector import TARGETS
 from support.box_artifacts import street, write_detector
 
 SCENE = street()

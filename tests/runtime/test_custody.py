@@ -24,7 +24,7 @@ from graftcam.runtime.custody.entries import read_entry, read_spec, write_entrie
 from graftcam.runtime.custody.files import files_of
 from graftcam.runtime.custody.fingerprint import fingerprint
 from graftcam.runtime.errors import CustodyError, SpecError
-from graftcam.runtime.protobuf import BYTES, field_of, fields
+from graftcam.runtime.onnx_file.protobuf import BYTES, field_of, fields
 from graftcam.runtime.session.optimize import optimize
 from graftcam.runtime.spec import METADATA_KEY
 from support.artifacts import SCENE, spec, write_artifact

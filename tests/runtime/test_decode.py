@@ -10,9 +10,9 @@ import pytest
 from graftcam.runtime.boxes.decode import decode, entry_outputs
 from graftcam.runtime.boxes.geometry import share_inside, to_image
 from graftcam.runtime.boxes.suppress import suppress
-from graftcam.runtime.detector import BoxEntries, Detector
 from graftcam.runtime.errors import InputError
 from graftcam.runtime.inputs.preprocess import Placement, place
+from graftcam.runtime.spec.detector import BoxEntries, Detector
 from support.artifacts import preprocess
 from support.box_artifacts import letterbox
 

@@ -11,11 +11,11 @@ import pytest
 
 from graftcam.runtime import Explainer
 from graftcam.runtime.boxes.detections import Detection
-from graftcam.runtime.detector import BoxEntries, Level
 from graftcam.runtime.errors import ClassError, InputError, SpecError
 from graftcam.runtime.explain.box_maps import MOST_AT_ONCE
 from graftcam.runtime.explain.fuse_layers import sum_levels
 from graftcam.runtime.output.box_explanation import BoxExplanation
+from graftcam.runtime.spec.detector import BoxEntries, Level
 from support.artifacts import write_artifact
 from support.box_artifacts import letterbox, street, write_detector
 

@@ -13,7 +13,7 @@ from graftcam.runtime import Explainer
 from graftcam.runtime.errors import SessionError
 from graftcam.runtime.onnx_file.check import check_file
 from graftcam.runtime.onnx_file.functions import MOST_NODES
-from graftcam.runtime.protobuf import read_varint
+from graftcam.runtime.onnx_file.protobuf import read_varint
 from support.artifacts import write_artifact
 from support.cli import refuse
 from support.hostile import TENSORS, calls, laughs, outside

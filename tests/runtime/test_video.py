@@ -1,8 +1,7 @@
-"""Frames of videos and cameras come in order with their times, and become a video again."""
+"""Frames of videos come in order with their times, and are explained and drawn."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +9,18 @@ import cv2
 import numpy as np
 import pytest
 
-from graftcam.runtime import Explainer, read_frames, video_file
-from graftcam.runtime.errors import GraftcamError, ImageError, RenderError
-from graftcam.runtime.inputs import camera as source
-from graftcam.runtime.inputs.camera import Camera
-from graftcam.runtime.inputs.video import RATE, VideoFile
-from graftcam.runtime.output.video import ConstantRate
+from graftcam.runtime import Explainer, read_frames
+from graftcam.runtime.errors import GraftcamError, ImageError
+from graftcam.runtime.inputs.video import VideoFile
 from graftcam.runtime.output.video_frame import Smoother, captioned, draw_frame
 from support.artifacts import SCENE
-from support.videos import SIZE, cut_off, frames_of, plain_frames, reds, turned, write_video
+from support.videos import SIZE, cut_off, levels, plain_frames, reds, turned, write_video
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twenty frames of ever more red, ten a second."""
     return write_video(tmp_path_factory.mktemp("video") / "clip.avi", reds(20))
-
-
-def levels(frames: Any) -> list[int]:
-    return [int(frame[:, :, 0].mean()) for frame in frames]
 
 
 def test_all_frames_come_in_order_in_rgb_with_their_times(clip: Path) -> None:
@@ -144,190 +136,6 @@ def test_a_folder_a_video_without_frames_and_a_start_behind_its_end(
         VideoFile(clip, max_pixels=100)
 
 
-def test_a_written_video_has_the_frames(tmp_path: Path) -> None:
-    for suffix in (".mp4", ".avi", ".mkv", ".webm"):
-        path = tmp_path / "new" / f"clip{suffix}"
-        with video_file(path, 10) as write:
-            for frame in reds(12):
-                write(frame)
-        assert [one.name for one in path.parent.iterdir()] == [path.name]
-        np.testing.assert_allclose(levels(frames_of(path)), levels(reds(12)), atol=9)
-        path.unlink()
-
-
-def test_odd_and_changing_sizes_are_written(tmp_path: Path) -> None:
-    path = tmp_path / "odd.mp4"
-    with video_file(path, 10) as write:
-        write(np.full((45, 61, 3), 200, np.uint8))
-        write(np.full((90, 61, 3), 200, np.uint8))
-    first, second = frames_of(path)
-    assert first.shape == second.shape == (44, 60, 3)
-    assert second[:, :10].max() < 60  # black borders beside what is narrower
-    assert second[10:-10, 25:35].min() > 150
-
-
-def test_an_odd_column_is_cut_off_not_squeezed_in(tmp_path: Path) -> None:
-    stripes = np.zeros((48, 61, 3), np.uint8)
-    stripes[:, np.arange(61) // 4 % 2 == 1] = 255
-    with video_file(tmp_path / "odd.avi", 10) as write:
-        write(stripes)
-    (found,) = frames_of(tmp_path / "odd.avi")
-    assert found.shape == (48, 60, 3)
-    blurred = (found > 90) & (found < 165)
-    assert blurred.mean() < 0.02
-
-
-def test_a_video_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "clip.mp4"
-
-    def fails() -> None:
-        with video_file(path, 10) as write:
-            write(reds(1)[0])
-            assert not path.exists()
-            raise ValueError("stop")
-
-    with pytest.raises(ValueError, match="stop"):
-        fails()
-    with video_file(path, 10):
-        pass
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_name_that_no_video_has_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RenderError, match=r"clip\.png: no video is written as that; use \.mp4"):
-        video_file(tmp_path / "clip.png", 10).__enter__()
-    (tmp_path / "is.mp4").mkdir()
-    with pytest.raises(RenderError, match="it is a folder"):
-        video_file(tmp_path / "is.mp4", 10).__enter__()
-
-
-def test_opencv_without_an_encoder_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Closed:
-        fourcc = staticmethod(lambda *_: 0)
-
-        def __init__(self, *_: object) -> None: ...
-
-        def isOpened(self) -> bool:  # noqa: N802 - OpenCV's
-            return False
-
-    monkeypatch.setattr(cv2, "VideoWriter", Closed)
-    with (
-        pytest.raises(RenderError, match=r"this OpenCV has no encoder for it; try \.avi"),
-        video_file(tmp_path / "a.mp4", 10) as write,
-    ):
-        write(reds(1)[0])
-    assert list(tmp_path.iterdir()) == []
-
-
-def rate(times: list[float], fps: float = 10) -> list[int]:
-    """The numbers of the frames that a video of a constant rate gets."""
-    written: list[Any] = []
-    made = ConstantRate(written.append, fps)
-    for number, seconds in enumerate(times):
-        made.add(np.full((1, 1, 3), number, np.uint8), seconds)
-    made.close()
-    assert made.count == len(written)
-    return [int(one[0, 0, 0]) for one in written]
-
-
-def test_a_constant_rate_shows_each_frame_at_its_time() -> None:
-    assert rate([0, 0.1, 0.2, 0.3]) == [0, 1, 2, 3]
-    assert rate([7, 7.1, 7.2]) == [0, 1, 2]  # a part that begins later
-    assert rate([0, 0.3, 0.4]) == [0, 0, 0, 1, 2]  # a variable rate
-    assert rate([0, 0.01, 0.02, 0.1]) == [2, 3]  # a camera that is faster
-    assert rate([0, 0.033, 0.067, 0.1, 0.133], 30) == [0, 1, 2, 3, 4]
-    assert rate([]) == []
-
-
-def test_a_time_that_jumps_makes_no_endless_video() -> None:
-    assert rate([0, 0.1, 1e6, 1e6 + 0.1]) == [0, 1, 2, 3]
-    assert rate([5, 5.1, 0.1, 0.2]) == [0, 1, 2, 3]
-
-
-class FakeCamera:
-    """What OpenCV gives for a camera: frames until there are none."""
-
-    opened, frames, waited = True, 5, 0.0
-
-    def __init__(self, number: int) -> None:
-        self.number, self.given, self.released = number, 0, False
-
-    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's
-        return self.opened
-
-    def get(self, _what: int) -> float:
-        return 0.0
-
-    def set(self, *_: object) -> None: ...
-
-    def read(self) -> tuple[bool, Any]:
-        if self.given >= self.frames:
-            return False, None
-        time.sleep(0.005)
-        self.given += 1
-        return True, np.full((4, 6, 3), (0, 0, self.given), np.uint8)
-
-    def release(self) -> None:
-        self.released = True
-
-
-@pytest.fixture
-def camera(monkeypatch: pytest.MonkeyPatch) -> type[FakeCamera]:
-    class Own(FakeCamera): ...
-
-    monkeypatch.setattr(cv2, "VideoCapture", Own)
-    monkeypatch.setattr(source, "_MISSED", 3)
-    return Own
-
-
-def test_a_camera_gives_its_newest_frames_until_it_is_gone(camera: type[FakeCamera]) -> None:
-    camera.frames = 30
-    with Camera(0) as frames:
-        found = []
-        for frame in frames:
-            found.append((frame.number, int(frame.image[0, 0, 0])))
-            time.sleep(0.02)  # slower than the camera
-    assert frames.fps == RATE  # it names none
-    assert 3 < len(found) < 25
-    assert found == sorted(found)
-    assert all(level == number + 1 for number, level in found)
-    assert frames.broken == "camera 0 gives no more images"
-
-
-def test_a_camera_ends_after_a_time(camera: type[FakeCamera]) -> None:
-    camera.frames = 10**6
-    with Camera(3, every=2, end=0.1) as frames:
-        found = [frame.number for frame in frames]
-    assert frames.broken == ""
-    assert min(np.diff(found)) >= 2
-
-
-def test_a_camera_that_gives_nothing_or_cannot_be_opened(
-    camera: type[FakeCamera], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    camera.frames = 0
-    with pytest.raises(ImageError, match="camera 1 is open but gives no images; close other"):
-        Camera(1)
-    camera.opened = False
-    monkeypatch.setattr(source.sys, "platform", "darwin")
-    with pytest.raises(ImageError, match="camera 1 cannot be opened: there is none, it is in use"):
-        Camera(1)
-    monkeypatch.setattr(source.sys, "platform", "linux")
-    monkeypatch.setattr(source, "_DEVICES", tmp_path)
-    with pytest.raises(ImageError, match="there is no camera 1; no camera is connected"):
-        Camera(1)
-    (tmp_path / "video0").touch()
-    with pytest.raises(ImageError, match="there is no camera 1; there is 0"):
-        Camera(1)
-    with pytest.raises(ImageError, match="camera 0 cannot be opened: close the program that uses"):
-        Camera(0)
-    monkeypatch.setattr(source.os, "access", lambda *_: False)
-    with pytest.raises(ImageError, match="camera 0 may not be read: add your user to the group"):
-        Camera(0)
-
-
 def test_a_drawn_frame_has_one_size_and_a_caption(explainer: Explainer) -> None:
     image = cv2.resize(SCENE, (400, 300))
     found = explainer.explain(image, ["red", "green"])
@@ -385,15 +193,7 @@ def test_many_frames_are_explained_in_bounded_memory(explainer: Explainer) -> No
     assert most <= 12
 
 
-class TestContext:
-    """Both sources close what they opened, also after an error."""
-
-    def test_camera(self, camera: type[FakeCamera]) -> Any:
-        with pytest.raises(ValueError, match="x"), Camera(0) as frames:
-            raise ValueError("x")
-        assert frames._capture.released  # pyright: ignore[reportPrivateUsage,reportAttributeAccessIssue]
-
-    def test_file(self, clip: Path) -> None:
-        with pytest.raises(ValueError, match="x"), VideoFile(clip) as frames:
-            raise ValueError("x")
-        assert not frames._capture.isOpened()  # pyright: ignore[reportPrivateUsage]
+def test_a_file_is_closed_after_an_error(clip: Path) -> None:
+    with pytest.raises(ValueError, match="x"), VideoFile(clip) as frames:
+        raise ValueError("x")
+    assert not frames._capture.isOpened()  # pyright: ignore[reportPrivateUsage]

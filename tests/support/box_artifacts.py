@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from graftcam.runtime.detector import BoxEntries, Detector, Level
 from graftcam.runtime.spec import METADATA_KEY, Layer, ScoreRecord, Spec
+from graftcam.runtime.spec.detector import BoxEntries, Detector, Level
 from support.artifacts import averaging, preprocess, spec
 from support.onnx_bytes import onnx_model
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from graftcam.runtime.protobuf import fields
+from graftcam.runtime.onnx_file.protobuf import fields
 
 GRAPH, INITIALIZER, RAW = 7, 5, 9
 

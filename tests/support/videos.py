@@ -62,3 +62,8 @@ def frames_of(path: Path) -> list[Any]:
     while (got := capture.read())[0]:
         found.append(got[1][:, :, ::-1])
     return found
+
+
+def levels(frames: Iterable[np.ndarray]) -> list[int]:
+    """The mean red of each frame."""
+    return [int(frame[:, :, 0].mean()) for frame in frames]

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from ....runtime.detector import BoxLayout, BoxUnits
+from ....runtime.spec.detector import BoxLayout, BoxUnits
 from ...graph.emitter import constant_of
 from ...graph.infer_shapes import trial_feeds
 from ...graph.ort_session import session_of

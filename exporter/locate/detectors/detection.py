@@ -13,8 +13,8 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from ....runtime.detector import BoxEntries, BoxLayout, BoxUnits, DetectorFormat, Task
 from ....runtime.spec import Preprocess
+from ....runtime.spec.detector import BoxEntries, BoxLayout, BoxUnits, DetectorFormat, Task
 from ...errors import CaptureError
 
 

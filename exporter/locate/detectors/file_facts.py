@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import onnx_ir as ir
 
-from ....runtime.detector import Task
+from ....runtime.spec.detector import Task
 from .anchor_grid import AnchorGrid
 
 _FAMILY = ("task", "names", "stride")

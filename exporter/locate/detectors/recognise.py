@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from ....runtime.detector import DetectorFormat
+from ....runtime.spec.detector import DetectorFormat
 from ...errors import ScoreError
 from .anchor_grid import anchor_grid
 from .detection import Detection

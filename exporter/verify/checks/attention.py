@@ -14,12 +14,12 @@ from functools import cached_property, partial
 import numpy as np
 import onnx_ir as ir
 
-from ....runtime.attention import Attention, AttentionBlock
 from ....runtime.methods import attention_flow as flow
-from ....runtime.methods.attention import maps_of, on_grid
+from ....runtime.methods.attention_maps import maps_of, on_grid
 from ....runtime.methods.numpy_operations import NUMPY
 from ....runtime.session.session import defaults_of
 from ....runtime.spec import Layer
+from ....runtime.spec.attention import Attention, AttentionBlock
 from ...errors import VerificationError
 from ...graph.open_file import open_file
 from ...locate.attention import product_after

@@ -13,11 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from torch.nn.functional import logsigmoid
 
 from ....runtime.spec import Layer, ScoreRecord
 from ...errors import VerificationError, first_line
-from ...graph.precision import FLOAT16_SCALE
 from ...source.layer_taps import LayerTap
 from ...source.own_copy import own_copy
 from ...source.torch_inputs import ModuleInputs
@@ -26,6 +24,7 @@ from ..runs.artifact import Artifact
 from ..runs.box_tables import edges_of, scores_of_boxes, selected_scores
 from .torch_modes import Logits, Widened
 from .torch_relu_rules import ReluRule, Rule, deconvnet, guided
+from .torch_scores import channel_first, gradients_of, selected_class_scores, single
 from .torch_similarity import similarities, texts_of
 
 Array = npt.NDArray[Any]
@@ -131,8 +130,8 @@ class Reference:
         arrays = [leaf.detach().numpy() for leaf in leaves]
         found = self._boxes(inputs, leaves, selected, Expected(arrays, scores.detach().numpy()))
         taps = [self._taps[layer.name] for layer in self.layers]
-        for layer, tap, gradient in zip(self.layers, taps, _gradients(scores, taps), strict=True):
-            value = channel_first(_single(tap.detach()), layer, 1)
+        for layer, tap, gradient in zip(self.layers, taps, gradients_of(scores, taps), strict=True):
+            value = channel_first(single(tap.detach()), layer, 1)
             slope = channel_first(gradient, layer, 2)
             found.activations[layer.name] = value.numpy()
             found.gradients[layer.name] = slope.numpy()
@@ -149,7 +148,7 @@ class Reference:
             rule = _RULES[kind]
             with contextlib.nullcontext() if rule is None else ReluRule(rule):
                 _, scores = self._forward(changed, selected, region)
-            found.of_input[kind] = _gradients(scores, [image])[0].numpy()
+            found.of_input[kind] = gradients_of(scores, [image])[0].numpy()
         return found
 
     def close(self) -> None:
@@ -249,8 +248,8 @@ class Reference:
             scores, edges = self._tables(inputs, leaves)
             assert self.spec.detector is not None
             return leaves, selected_scores(self.spec.detector, scores, edges, selected, torch)
-        table = _single(self._table(leaves, logits))
-        return leaves, _scores(table, self.score, selected, region)
+        table = single(self._table(leaves, logits))
+        return leaves, selected_class_scores(table, self.score, selected, region)
 
     def _tables(
         self, inputs: ModuleInputs, leaves: Sequence[torch.Tensor]
@@ -258,7 +257,7 @@ class Reference:
         """Scores and edges of all boxes of a detector, see `box_tables`."""
         assert self.spec is not None
         assert self.spec.detector is not None
-        outputs = {n: _single(v) for n, v in zip(self.outputs, leaves, strict=False)}
+        outputs = {n: single(v) for n, v in zip(self.outputs, leaves, strict=False)}
         size = inputs.tensors[self.image].shape[2:]
         edges = edges_of(self.spec.detector, outputs, size, torch)
         return scores_of_boxes(self.spec, outputs, torch), edges
@@ -300,7 +299,7 @@ class Reference:
             return channel_first(self._taps[layer.name], layer, 1)
         table = leaves[self.output]
         if score.similarity is not None:
-            table = _single(table)
+            table = single(table)
             return table if self.bank is None else similarities(table, self.bank, score)
         axis, offset = (score.class_axis or 1), score.class_offset or 0
         part = logits.classes_of(table, axis, offset) if offset else None
@@ -332,63 +331,3 @@ def _differentiable(hook: LayerTap) -> str:
     hook.layer.requires_grad_(True)
     hook.layer.register_forward_pre_hook(opened, with_kwargs=True)
     return hook.name.path
-
-
-def _scores(
-    table: torch.Tensor, score: ScoreRecord, selected: Array, region: Array | None
-) -> torch.Tensor:
-    """The scores, [N, K]: sums of class scores over the region, or weighted sums of the output."""
-    if score.kind == "similarity":
-        return similarities(table, torch.tensor(selected, dtype=table.dtype), score)
-    if score.kind == "linear":
-        weights = torch.tensor(selected, dtype=table.dtype)
-        return (table.unsqueeze(1) * weights).flatten(2).sum(2)
-    # Probabilities or their logarithms, of logits with the classes along axis 1.
-    if score.kind == "probability":
-        table = table.softmax(1) if score.activation == "softmax" else table.sigmoid()
-    elif score.kind == "log_probability":
-        table = table.log_softmax(1) if score.activation == "softmax" else logsigmoid(table)
-    weights = None if region is None else torch.tensor(region, dtype=table.dtype)
-    if score.kind == "channel":
-        weights = table.new_ones(1, 1, *table.shape[2:]) if weights is None else weights
-        weights = weights / weights.abs().sum((*range(2, weights.dim()),), keepdim=True)
-    flat = table.flatten(2) if table.dim() > 2 else table.unsqueeze(2)
-    index = torch.from_numpy(selected).unsqueeze(2)
-    picked = flat.gather(1, index.expand(-1, -1, flat.shape[2]))
-    return (picked if weights is None else picked * weights.flatten(2)).sum(2)
-
-
-def _gradients(scores: torch.Tensor, of: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Gradients of the scores [N, K] with respect to tensors [N, ...]: [N, K, ...] each."""
-    if not scores.shape[1]:
-        return [_single(one).new_zeros((one.shape[0], 0, *one.shape[1:])) for one in of]
-    found: list[torch.Tensor] = []
-    # Powers of two change no digit; as in the artifact they prevent float16 from underflowing, and
-    # smaller ones from overflowing.
-    for scale in (FLOAT16_SCALE, 1.0, 1 / FLOAT16_SCALE):
-        seed = torch.full_like(scores[:, 0], scale)
-        rows = [torch.autograd.grad(row, of, seed, retain_graph=True) for row in scores.unbind(1)]
-        stacked = (torch.stack([*slopes], dim=1) for slopes in zip(*rows, strict=True))
-        found = [_single(slopes) / scale for slopes in stacked]
-        if all(slopes.isfinite().all() for slopes in found):
-            break
-    return found
-
-
-def _single(tensor: torch.Tensor) -> torch.Tensor:
-    """16-bit floats as float32, the artifact's type for all that it adds."""
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
-
-
-def channel_first(tensor: torch.Tensor, layer: Layer, lead: int) -> torch.Tensor:
-    """Bring a layer's output to ``[..., C, *space]``; ``lead`` axes come before C."""
-    if layer.layout == "channels_last":
-        return tensor.movedim(-1, lead)
-    if layer.layout == "tokens":
-        grid = [side or -1 for side in layer.grid]
-        places = tensor.shape[lead] - layer.prefix_tokens - (layer.suffix_tokens or 0)
-        tokens = tensor.narrow(lead, layer.prefix_tokens, places)
-        return tokens.transpose(lead, lead + 1).unflatten(-1, grid)
-    if layer.layout == "instances":
-        return tensor.unflatten(0, (-1, layer.grid[0] or -1)).movedim(1, lead + 1)
-    return tensor

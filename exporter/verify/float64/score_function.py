@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ....runtime.detector import EDGES
 from ....runtime.spec import ScoreRecord
+from ....runtime.spec.detector import EDGES
 
 Array = npt.NDArray[Any]
 

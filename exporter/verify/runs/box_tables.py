@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ....runtime.detector import BoxEntries, Detector
 from ....runtime.spec import Spec
+from ....runtime.spec.detector import BoxEntries, Detector
 from .running import Array
 
 _SMALLEST = 1e-30  # a probability that underflows has no logarithm

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ....runtime.detector import Detector
+from ....runtime.spec.detector import Detector
 from .running import Array, Tensors
 
 _CLOSE = 1e-5  # of two scores, relative to the largest one

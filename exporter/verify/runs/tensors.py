@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ....runtime.detector import EDGES
 from ....runtime.spec import Spec
+from ....runtime.spec.detector import EDGES
 from ...errors import VerificationError
 from ...graph.ort_session import Where
 from ..verdict.compare import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...detector import TARGETS
 from ...output.box_explanation import BoxExplanation
+from ...spec.detector import TARGETS
 
 
 def box_records(found: BoxExplanation) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from graftcam.exporter.locate.detectors.detection import (
 from graftcam.exporter.locate.detectors.layers.backbone import backbone_layers
 from graftcam.exporter.locate.detectors.layers.head_inputs import head_inputs
 from graftcam.exporter.locate.detectors.layers.image_maps import ImageMaps
-from graftcam.runtime.detector import DetectorFormat
+from graftcam.runtime.spec.detector import DetectorFormat
 from support.detectors import detector
 from support.onnx_text import parsed
 

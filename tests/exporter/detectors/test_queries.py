@@ -14,7 +14,7 @@ import pytest
 from graftcam.exporter import export
 from graftcam.exporter.errors import ScoreError
 from graftcam.exporter.locate.detectors.layers.token_layer import is_passed_by
-from graftcam.runtime.detector import Detector
+from graftcam.runtime.spec.detector import Detector
 from support.onnx_bytes import onnx_model
 from support.sessions import open_session
 

@@ -11,7 +11,7 @@ import pytest
 
 from graftcam import export
 from graftcam.exporter.verify.runs.slots import slots_in_order
-from graftcam.runtime.detector import BoxEntries, Detector
+from graftcam.runtime.spec.detector import BoxEntries, Detector
 from support.detectors import Tiny, detector
 
 SLOTS = np.array([[[1, 2, 3, 4, 0.5, 0], [5, 6, 7, 8, 0.5, 2], [0, 0, 9, 9, 0.1, 1]]], np.float32)

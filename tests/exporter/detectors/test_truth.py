@@ -18,7 +18,7 @@ from graftcam.exporter.errors import VerificationError
 from graftcam.exporter.score import box_edges
 from graftcam.exporter.verify.runs.box_tables import choose_boxes
 from graftcam.exporter.verify.runs.levels_sum import sum_of_levels
-from graftcam.runtime.detector import BoxEntries
+from graftcam.runtime.spec.detector import BoxEntries
 from support.detectors import Tiny, detector
 
 FORMS = {

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from .....runtime.detector import EDGES, BoxEntries, Task
+from .....runtime.spec.detector import EDGES, BoxEntries, Task
 from ....graph.emitter import Emitter, dims_of
 from ..anchor_grid import AnchorGrid
 from ..detection import Corners, Detection, Entries

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from .....runtime.detector import EDGES, BoxEntries, BoxLayout, BoxUnits
+from .....runtime.spec.detector import EDGES, BoxEntries, BoxLayout, BoxUnits
 from ....errors import ScoreError
 from ....graph.emitter import Dim, Emitter, dims_of
 from ....graph.queries import ancestors

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
-from .....runtime.detector import EDGES
+from .....runtime.spec.detector import EDGES
 from ....graph.emitter import Dim, Emitter, dims_of
 from ....graph.infer_shapes import shaped_by_data
 from ....graph.queries import ancestors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from .....runtime.detector import BoxEntries
+from .....runtime.spec.detector import BoxEntries
 from ....errors import ScoreError
 from ....graph.emitter import dims_of
 from ...output_facts import ending_of, logits_of, output_facts

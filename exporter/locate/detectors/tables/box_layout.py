@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from .....runtime.detector import BoxLayout, BoxUnits
+from .....runtime.spec.detector import BoxLayout, BoxUnits
 from ....errors import ScoreError
 from ....graph.infer_shapes import OPEN_SIZES, trial_feeds
 from ....graph.ort_session import session_of

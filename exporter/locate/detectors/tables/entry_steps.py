@@ -6,7 +6,6 @@ levels along the other one. Every analysis of such an output goes back by these 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +14,7 @@ import onnx_ir as ir
 
 from ....graph.attributes import constant_ints
 from ....graph.emitter import Dim, dims_of
+from ....graph.extents import product_of
 
 _LIKE = frozenset({"Identity", "Cast", "Dropout"})
 _RESHAPES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
@@ -69,19 +69,13 @@ def axis_before(before: Sequence[Dim], after: Sequence[Dim], axis: int) -> int |
     found = [
         place for place, extent in enumerate(before)
         if extent == after[axis] and (
-            _size(before[:place]) == _size(after[:axis])
-            or _size(before[place + 1 :]) == _size(after[axis + 1 :])
+            product_of(before[:place]) == product_of(after[:axis])
+            or product_of(before[place + 1 :]) == product_of(after[axis + 1 :])
         )
     ]  # fmt: skip
     if axis in found:  # of several axes of one entry the one that stays where it is
         return axis
     return found[0] if found else None
-
-
-def _size(extents: Sequence[Dim]) -> tuple[int, tuple[str, ...]]:
-    """The product of extents; open ones are kept as names."""
-    known = math.prod(extent for extent in extents if isinstance(extent, int))
-    return known, tuple(sorted(str(one) for one in extents if not isinstance(one, int)))
 
 
 def _concat(node: ir.Node, axis: int, rank: int) -> Step | None:

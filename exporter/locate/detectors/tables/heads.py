@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from .....runtime.detector import EDGES
+from .....runtime.spec.detector import EDGES
 from ....errors import ScoreError
 from ....graph.queries import ancestors
 from ..file_facts import FileFacts

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from .....runtime.detector import EDGES
+from .....runtime.spec.detector import EDGES
 from ....graph.emitter import Emitter, dims_of
 
 GATHERS = frozenset({"Gather", "GatherElements", "GatherND"})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from .....runtime.detector import EDGES
+from .....runtime.spec.detector import EDGES
 from ....graph.emitter import dims_of
 from ....graph.queries import ancestors
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ....errors import SessionError
-from ....protobuf import VARINT, fields, read_varint
+from ....onnx_file.protobuf import VARINT, fields, read_varint
 from ..profile import Tensor
 
 _GRAPH = 7  # of ModelProto

@@ -20,7 +20,7 @@ from ....errors import SessionError, first_line
 from ....onnx_file.check import check_file
 from ....onnx_file.external_data import BITS, external_of
 from ....onnx_file.messages import RefusedError, integers, texts
-from ....protobuf import BYTES, Field, fields
+from ....onnx_file.protobuf import BYTES, Field, fields
 from ....reading import map_file
 
 FLOATS = frozenset({1, 10, 11, 16, 17, 18, 19, 20})  # TensorProto.DataType, 8 to 64 bits

@@ -1,4 +1,4 @@
-"""A `Detector` is the part of an artifact's metadata that describes boxes; see `runtime.spec`.
+"""A `Detector` is the part of an artifact's metadata that describes boxes.
 
 A detector's outputs hold numbers for many boxes: of anchors, queries or slots, all called boxes
 here. This record says where they lie in the outputs, so that one decoder reads every format.
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from .bounds import Count, Length, Name, Positive, Range
+from ..bounds import Count, Length, Name, Positive, Range
 
 DetectorFormat = Literal["dense", "end_to_end", "queries", "levels", "centres", "nms"]
 BoxLayout = Literal["xyxy", "cxcywh"]

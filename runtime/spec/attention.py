@@ -1,4 +1,4 @@
-"""`Attention` is the part of an artifact's metadata about attention; see `runtime.spec`."""
+"""`Attention` is the part of an artifact's metadata about attention."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from .bounds import Axis, Count, Length, MethodId, Name, Positive
-from .records import Fault, Record
+from ..bounds import Axis, Count, Length, MethodId, Name, Positive
+from ..records import Fault, Record
 
 Role = Literal["chain", "pool", "class", "apart"]
 
