@@ -26,7 +26,7 @@ class DetectorSummary:
     """What `graftcam layers` shows of a detector.
 
     Attributes:
-        format: See `runtime.detector.Detector`.
+        format: See `runtime.spec.detector.Detector`.
         task: Likewise.
         classes: Number of classes.
         names: Their names, if the model has them.

@@ -126,7 +126,7 @@ class Detection:
     """A detector, as its graph shows it.
 
     Attributes:
-        format: See `runtime.detector.Detector`.
+        format: See `runtime.spec.detector.Detector`.
         task: Likewise.
         scores: Class scores: logits, one for each level.
         boxes: How corners come about.

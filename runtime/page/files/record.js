@@ -11,7 +11,7 @@ const METADATA_PROPS = 14; // ModelProto's field; its entries have a key (1) and
 
 /**
  * @param {Uint8Array} bytes An ONNX file.
- * @returns {object} The record that runtime/spec.py describes.
+ * @returns {object} The record that the folder runtime/spec describes.
  * @throws {Error} The file is not an artifact, or of a newer version.
  */
 export function readRecord(bytes) {
