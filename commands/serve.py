@@ -124,7 +124,7 @@ def serve(
     need_packages()
     from ..runtime.tools.serve import runner, sockets
     from ..runtime.tools.serve.service import Service
-    from ..runtime.tools.serve.settings import Limits, ServeSettings
+    from ..runtime.tools.serve.settings import MEMORY, Limits, ServeSettings
 
     wanted = Wanted(weights, shapes or None, labels, layers, None, methods)
     _check_engine(engine, ray_address, replicas, fd)
@@ -134,7 +134,7 @@ def serve(
         named(models, wanted), provider, threads, limits["workers"], limits["batch"],
         limits["wait"] / 1000,
         Limits(limits["max_bytes"], limits["max_pixels"], limits["top"], limits["queue"],
-               limits["timeout"]),
+               limits["timeout"], max(MEMORY, 4 * limits["max_bytes"])),
         preprocess, cors,
     )  # fmt: skip
     address = sockets.address_of(listener)

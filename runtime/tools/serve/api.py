@@ -20,12 +20,12 @@ from ...plain_text import clip, plain
 from ...session.session import Port
 from .answers import answer, picture_of, size_of
 from .body import Form, read_body, read_form
-from .model import ServedModel, columns
+from .model import Explained, ServedModel, columns
 from .options import OPTIONS, Asked, read_options
 from .refusals import RefusedError
 from .service import Service
 from .settings import Limits
-from .waiting import result_of
+from .waiting import result_of, within
 
 _NAME = 120  # characters of an image's name
 
@@ -57,22 +57,31 @@ async def explain(request: Request) -> Response:
         asked = _asked(model, form, query, limits)
         values = _values(form, query, model)
         plan = model.plan(asked.request, asked.key)
-        async with service.pixels.take(_pixels(values, limits.pixels)):
-            question = await service.do(model.read, plan, values, _name(form.name))
-            job = model.ask(question, (asked.kind, columns(plan)))
-            found = await result_of(job, request, limits.timeout)
-            if _wants_picture(request):
-                picture = await service.do(picture_of, found.explanation, asked)
-                return Response(picture, media_type="image/png")
-            data = await service.do(answer, found.explanation, plan.session.spec, asked)
+
+        async def explained() -> dict[str, Any] | bytes:
+            async with service.pixels.take(_pixels(values, limits.pixels)):
+                question = await service.do(model.read, plan, values, _name(form.name))
+                found = await result_of(model.ask(question, (asked.kind, columns(plan))))
+                if _wants_picture(request):
+                    return await service.do(picture_of, found.explanation, asked)
+                data = await service.do(answer, found.explanation, plan.session.spec, asked)
+                return {**_head(model, found, since), **data}
+
+        found = await within(limits.timeout, request, explained())
+    if isinstance(found, bytes):
+        return Response(found, media_type="image/png")
+    return JSONResponse(found)
+
+
+def _head(model: ServedModel, found: Explained, since: float) -> dict[str, Any]:
+    """Return what an answer says about a request that came at ``since``."""
     height, width = size_of(found.explanation)
-    head = {
+    return {
         "model": model.name,
         "image": {"name": found.explanation.name, "width": width, "height": height},
         "milliseconds": round((time.perf_counter() - since) * 1000, 3),
         "batch": found.batch,
     }
-    return JSONResponse({**head, **data})
 
 
 def _asked(

@@ -21,7 +21,7 @@ _ERRORS = {
     404: "There is no such model or address.",
     408: "The body did not come in time.",
     413: "The body has too many bytes, or the image too many pixels.",
-    415: "The body is no image.",
+    415: "The body is no image, or it is compressed.",
     429: "The queue is full; try again after Retry-After seconds.",
     500: "The model or the service failed.",
     503: "The service is loading or stopping.",
@@ -183,7 +183,7 @@ def _infer() -> Json:
         "requestBody": {"required": True, "content": both},
         "responses": {
             "200": {"description": "The outputs.", "content": answer},
-            **_refusals(*(status for status in _ERRORS if status != 415)),
+            **_refusals(*_ERRORS),
         },
     }
 

@@ -243,6 +243,15 @@ def test_an_answer_that_takes_too_long_is_dropped(
         assert explain(client).status_code == 200
 
 
+def test_waiting_for_room_for_its_pixels_takes_time_too(artifact: Path) -> None:
+    with served(Limits(timeout=0.2), patches=artifact) as client:
+        free, client.service.pixels._free = client.service.pixels._free, 0
+        assert explain(client).status_code == 504
+        client.service.pixels._give(free)
+        assert client.service.pixels._free == free
+        assert explain(client).status_code == 200
+
+
 def test_a_method_of_many_runs_stops_when_nobody_waits(artifact: Path) -> None:
     with served(patches=artifact) as client:
         model = client.service.model("patches")
@@ -263,6 +272,16 @@ def test_bodies_share_the_memory(artifact: Path) -> None:
             headers={"Content-Type": "image/png"},
         )
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert client.service.memory._used == 0
+
+
+def test_tensors_share_the_memory_with_bodies(artifact: Path) -> None:
+    """Two characters of a text can stand for the eight bytes of a number."""
+    body = {"inputs": [{"name": "x", "shape": [400], "datatype": "FP64", "data": [0] * 400}]}
+    with served(Limits(memory=4000), patches=artifact) as client:
+        answer = client.post("/v2/models/patches/infer", json=body)
+        assert int(answer.request.headers["content-length"]) < 2000
+        assert answer.status_code == 429
         assert client.service.memory._used == 0
 
 

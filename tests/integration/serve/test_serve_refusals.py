@@ -151,6 +151,8 @@ FORMS = {
         "unknown option 'image'"),
     "json": ("application/json", b"{}", 415, "application/json is not understood"),
     "no type": ("", b"x", 415, "a body of type none"),
+    "a form without files": (
+        "application/x-www-form-urlencoded", b"class=red&" * 2000, 415, "send multipart/form-data"),
 }  # fmt: skip
 
 
@@ -160,6 +162,12 @@ FORMS = {
 def test_forms(client: TestClient, kind: str, body: bytes, status: int, words: str) -> None:
     answer = client.post(ADDRESS, content=body, headers={"Content-Type": kind} if kind else {})
     refused(answer, status, words)
+
+
+@pytest.mark.parametrize("path", [ADDRESS, "/v2/models/patches/infer"])
+def test_a_compressed_body(client: TestClient, path: str) -> None:
+    answer = client.post(path, content=PICTURE, headers={**PNG, "Content-Encoding": "gzip"})
+    refused(answer, 415, "Content-Encoding: gzip is not understood")
 
 
 ADDRESSES = {
