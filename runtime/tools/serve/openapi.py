@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
+from ...spec import Verdict
 from ...version import __version__
 from .options import OPTIONS
 from .tensors import DATATYPES, LENGTH
@@ -58,6 +59,13 @@ SCHEMAS: dict[str, Json] = {
         methods=_list(_object(id=_TEXT, title=_TEXT, signed=_FLAG, default=_FLAG,
                               cost={"enum": ["one run", "many runs"]})),
         labels=_or_null(_list(_TEXT)), classes=_or_null(_WHOLE),
+        output_labels={**_or_null({"type": "object"}),
+                       "description": "Class names by output; null: there is one output."},
+        verification=_object(
+            ("checks", "onnxruntime", "unproven", "engine"),
+            verdict={"enum": [*get_args(Verdict)]}, reference=_TEXT, images=_WHOLE, seed=_WHOLE,
+            errors={"type": "object"}, thresholds={"type": "object"}, checks={"type": "object"},
+            onnxruntime=_TEXT, unproven=_list(_TEXT), engine=_TEXT),
         input=_object(name=_TEXT, height=_or_null(_WHOLE), width=_or_null(_WHOLE),
                       formats=_list(_TEXT), image=_FLAG,
                       further=_list(_object(name=_TEXT, datatype=_TEXT, shape=_list(_WHOLE)))),
@@ -85,10 +93,13 @@ SCHEMAS: dict[str, Json] = {
         overlay=_PNG,
     ),
     "Answer": _object(
-        ("detections", "panel"),
+        ("detections", "best", "near_miss", "panel"),
         model=_TEXT, image=_object(name=_TEXT, width=_WHOLE, height=_WHOLE),
         milliseconds=_NUMBER, batch=_WHOLE, predictions=_list(_schema("Prediction")),
         explanations=_list(_schema("Explanation")), detections=_list({"type": "object"}),
+        best={**_or_null({"type": "object"}),
+              "description": "A detector's best candidate, which may be below the threshold."},
+        near_miss={**_FLAG, "description": "Whether the only detection is that candidate."},
         panel=_PNG,
     ),
     "Tensor": _object(

@@ -49,6 +49,13 @@ def _setting(text: str) -> tuple[str, Any]:
         return name.replace("-", "_"), value
 
 
+def _flag(text: str) -> bool:
+    known = {"true": True, "1": True, "false": False, "0": False}
+    if text.lower() not in known:
+        raise ValueError("true or false")
+    return known[text.lower()]
+
+
 _TEXT, _WHOLE, _NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
 
 OPTIONS: dict[str, Option] = {
@@ -63,6 +70,9 @@ OPTIONS: dict[str, Option] = {
     "iou": Option(float, _NUMBER, "Detectors: overlap from which boxes are one. Default: 0.45."),
     "box": Option(int, _WHOLE, "Detectors: number of a box to explain. Default: all.", True),
     "limit": Option(int, _WHOLE, "Detectors: most boxes that are explained. Default: top's limit."),
+    "near_miss": Option(
+        _flag, {"type": "boolean"},
+        "Detectors: explain the best candidate if no box reaches conf. Default: false."),
     "why": Option(
         str, _words("class", "left", "top", "right", "bottom", "edges"),
         "Detectors: what is explained of a box. Default: class.", True),
@@ -160,7 +170,8 @@ def _values(given: Iterable[tuple[str, str]]) -> dict[str, Any]:
 def _request(values: Mapping[str, Any], limits: Limits, *, detector: bool) -> Request:
     """Return the part of the options that is about the model."""
     names = {"class": "classes", "box": "boxes"}
-    known = ("class", "top", "output", "method", "conf", "iou", "box", "limit", "why")
+    known = ("class", "top", "output", "method", "conf", "iou", "box", "limit", "near_miss",
+             "why")  # fmt: skip
     found: Any = {names.get(name, name): values[name] for name in known if name in values}
     if "option" in values:
         found["options"] = _settings(values["option"])

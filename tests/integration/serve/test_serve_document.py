@@ -53,6 +53,7 @@ def test_every_option_of_a_request_is_in_the_table() -> None:
     assert re.findall(r"`(\w+)`", " ".join(rows)) == [
         "class", "top", "output", "layer", "method", "option", "images", "style", "alpha",
         "colormap", "scale", "height", "conf", "iou", "limit", "box", "why",
+        "near_miss",
     ]  # fmt: skip
     assert set(re.findall(r"`(\w+)`", " ".join(rows))) == set(OPTIONS)
 

@@ -186,22 +186,23 @@ def read_all(client: socket.socket, pause: float) -> bytes:
 
 
 def test_an_answer_that_its_client_does_not_read_is_given_up(artifact: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (1600, 1600, 3), np.uint8)
-    with process(artifact, "--timeout", 1) as (_, port):
+    noise = np.random.default_rng(0).integers(0, 256, (800, 800, 3), np.uint8)
+    with process(artifact, "--timeout", 2) as (_, port):
         body = picture(noise)
         head = (
-            f"POST {ADDRESS}?images=overlay HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+            f"POST {ADDRESS}?images=overlay&top=4 HTTP/1.1\r\nHost: x\r\n"
+            "Content-Type: image/png\r\n"
             f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
         ).encode()
         asleep, slow = connect(port), connect(port)
         for one in (asleep, slow):
             one.sendall(head + body)
             one.recv(1000, socket.MSG_PEEK)  # the answer has begun
-        whole = read_all(slow, 0.02)
+        whole = read_all(slow, 0.05)
         declared = int(whole.partition(b"content-length: ")[2].split()[0])
         assert declared > 5_000_000
         assert len(whole) > declared
-        time.sleep(3)
+        time.sleep(2)
         assert len(read_all(asleep, 0)) < declared
         for one in (asleep, slow):
             one.close()

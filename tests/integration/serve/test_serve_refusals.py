@@ -75,6 +75,8 @@ QUERIES = {
     "unknown colours": ("images=overlay&colormap=jett", 400, "jet"),
     "drawing of a mile": ("height=1000000", 400, "height=1000000 is out of range"),
     "options of detectors": ("conf=0.5", 400, "no detector"),
+    "a near miss without boxes": ("near_miss=true", 400, "no detector"),
+    "neither true nor false": ("near_miss=maybe", 400, "'maybe' is not of type boolean"),
     "control characters": ("class=%1b[2J%0a", 400, r"\x1b[2J\n"),
 }  # fmt: skip
 
