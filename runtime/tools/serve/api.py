@@ -20,8 +20,8 @@ from ...plain_text import clip, plain
 from ...session.session import Port
 from .answers import answer, picture_of, size_of
 from .body import Form, read_body, read_form
-from .model import Explained, ServedModel, columns
-from .options import OPTIONS, Asked, read_options
+from .model import Explained, ServedModel
+from .options import OPTIONS, WEIGHTS, Asked, numbers_of, read_options
 from .refusals import RefusedError
 from .service import Service
 from .settings import Limits
@@ -57,11 +57,15 @@ async def explain(request: Request) -> Response:
         asked = _asked(model, form, query, limits)
         values = _values(form, query, model)
         plan = model.plan(asked.request, asked.key)
+        shape = plan.selection.shape[1:]  # which those of one run share
+        if shape[0] > limits.top:
+            raise RefusedError(400, f"{WEIGHTS} has {shape[0]} scores; give at most {limits.top}")
+        account.take(plan.selection.nbytes)
 
         async def explained() -> dict[str, Any] | bytes:
             async with service.pixels.take(_pixels(values, limits.pixels)):
                 question = await service.do(model.read, plan, values, _name(form.name))
-                found = await result_of(model.ask(question, (asked.kind, columns(plan))))
+                found = await result_of(model.ask(question, (asked.kind, shape)))
                 if _wants_picture(request):
                     return await service.do(picture_of, found.explanation, asked)
                 data = await service.do(answer, found.explanation, plan.session.spec, asked)
@@ -88,8 +92,13 @@ def _asked(
     model: ServedModel, form: Form, query: Sequence[tuple[str, str]], limits: Limits
 ) -> Asked:
     """Read the options of a request: all of its fields that are no inputs of the model."""
-    further = _further(model).keys() - OPTIONS.keys()
-    given = [(name, value) for name, value in [*form.fields, *query] if name not in further]
+    inputs = _further(model).keys()
+    fields = [*form.fields, *query]
+    given: list[tuple[str, str | bytes]] = [
+        (name, value) for name, value in fields if name not in inputs - OPTIONS.keys()
+    ]
+    if WEIGHTS in form.files and WEIGHTS not in inputs:
+        given.append((WEIGHTS, form.files.pop(WEIGHTS)))
     return read_options(given, limits, detector=model.steps.session.spec.detector is not None)
 
 
@@ -133,14 +142,12 @@ def _values(form: Form, query: Sequence[tuple[str, str]], model: ServedModel) ->
 
 
 def _numbers(name: str, text: str) -> NDArray[np.float64]:
-    """Return numbers with commas between them; one number has no axis."""
     try:
-        numbers = [float(part) for part in text.split(",")]
+        return numbers_of(text)
     except ValueError:
         raise RefusedError(
             400, f"{name}={text[:80]!r} is no list of numbers such as 0,0.5,1"
         ) from None
-    return np.array(numbers if "," in text else numbers[0])
 
 
 def _pixels(values: Mapping[str, Any], most: int) -> int:

@@ -42,6 +42,7 @@ def describe(name: str, steps: Steps, limits: Limits) -> dict[str, Any]:
         "methods": methods_of(steps),
         "labels": spec.labels,
         "output_labels": _labels_by_output(spec),
+        "score_weights": _weights(steps),
         "classes": spec.score.classes if spec.class_index is not None else None,
         "input": {
             "name": reader.main,
@@ -118,6 +119,12 @@ def _labels_by_output(spec: Spec) -> dict[str, list[str] | None] | None:
     return {
         one.score.output: None if one.labels is None else list(one.labels) for one in spec.outputs
     }
+
+
+def _weights(steps: Steps) -> list[int] | None:
+    """Return the extents of the weights of one score, -1 where open; None: it has classes."""
+    name = steps.session.spec.score_weights
+    return None if name is None else [e or -1 for e in steps.session.inputs[name].shape[2:]]
 
 
 def _grid(grid: Any) -> list[int] | None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ...explain.plan import Plan, join, make_plan
@@ -102,11 +101,17 @@ class ServedModel:
         )
 
     def plan(self, request: Request, key: Hashable) -> Plan:
-        """Return the plan of a request; ``key`` is equal for equal ones.
+        """Return the plan of a request.
+
+        Args:
+            request: The request.
+            key: Equal for equal requests; None: the plan is not remembered.
 
         Raises:
             GraftcamError: The request does not fit the artifact.
         """
+        if key is None:
+            return make_plan(self.steps.session, self.steps.heads, request)
         with self._lock:
             known = self._plans.get(key)
             if known is not None:
@@ -180,8 +185,3 @@ def _threads(settings: ServeSettings) -> int | None:
     if settings.threads is not None or settings.workers == 1:
         return settings.threads
     return max(1, (os.cpu_count() or 1) - settings.workers + 1)
-
-
-def columns(plan: Plan) -> int:
-    """Return the number of classes that a plan explains, which those of one run share."""
-    return int(np.shape(plan.selection)[1])

@@ -59,6 +59,8 @@ SCHEMAS: dict[str, Json] = {
         methods=_list(_object(id=_TEXT, title=_TEXT, signed=_FLAG, default=_FLAG,
                               cost={"enum": ["one run", "many runs"]})),
         labels=_or_null(_list(_TEXT)), classes=_or_null(_WHOLE),
+        score_weights={**_or_null(_list(_WHOLE)),
+                       "description": "Extents of a linear score's weights; -1: any."},
         output_labels={**_or_null({"type": "object"}),
                        "description": "Class names by output; null: there is one output."},
         verification=_object(

@@ -6,8 +6,12 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...explain.request import Request
 from ...inputs.selection import check_name
+from ...inputs.tensor_files import decode_array
 from ...output.render import Look, LookOptions
 from ...output.render.look import Scale, Style
 from ...strict_json import read_json
@@ -23,16 +27,18 @@ class Option:
     """One option of a request.
 
     Attributes:
-        read: Makes its value of text; raises ValueError.
+        read: Makes its value of text, or of a file's bytes; raises ValueError.
         schema: The JSON schema of its value.
         text: What it does, for the documents.
         several: Whether it can be repeated.
+        form: What its text must be, in words; empty: of the schema's type.
     """
 
-    read: Callable[[str], Any]
+    read: Callable[[Any], Any]
     schema: Mapping[str, Any]
     text: str
     several: bool = False
+    form: str = ""
 
 
 def _words(*words: str) -> dict[str, Any]:
@@ -56,6 +62,23 @@ def _flag(text: str) -> bool:
     return known[text.lower()]
 
 
+def _weights(given: str | bytes) -> NDArray[Any]:
+    return numbers_of(given) if isinstance(given, str) else decode_array(given, WEIGHTS)
+
+
+def numbers_of(text: str) -> NDArray[np.float64]:
+    """Return numbers with commas between them; one number has no axis.
+
+    Raises:
+        ValueError: The text is something else.
+    """
+    numbers = [float(part) for part in text.split(",")]
+    return np.array(numbers if "," in text else numbers[0])
+
+
+WEIGHTS = "score_weights"
+"""The option that can be a file."""
+
 _TEXT, _WHOLE, _NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
 
 OPTIONS: dict[str, Option] = {
@@ -65,7 +88,11 @@ OPTIONS: dict[str, Option] = {
     "layer": Option(str, _TEXT, "Target layer; several are fused. Default: the first.", True),
     "method": Option(str, _TEXT, "Method that makes the maps. Default: the artifact's."),
     "option": Option(
-        _setting, _TEXT, "Option of the method, such as samples=50.", True),
+        _setting, _TEXT, "Option of the method, such as samples=50.", True, "NAME=VALUE"),
+    WEIGHTS: Option(
+        _weights, _TEXT, "Linear scores, instead of class: weights of the output, numbers with "
+        "commas between them; in a form also a .npy file, [K, *output] or [*output].",
+        form="numbers with commas between them"),
     "conf": Option(float, _NUMBER, "Detectors: smallest probability of a box. Default: 0.25."),
     "iou": Option(float, _NUMBER, "Detectors: overlap from which boxes are one. Default: 0.45."),
     "box": Option(int, _WHOLE, "Detectors: number of a box to explain. Default: all.", True),
@@ -109,29 +136,34 @@ class Asked:
 
     @property
     def key(self) -> Hashable:
-        """Equal for equal requests."""
-        return _frozen(self.request)
+        """Equal for equal requests; None: it has weights, which are large and seldom the same."""
+        return None if WEIGHTS in self.request else _frozen(self.request)
 
     @property
     def kind(self) -> Hashable:
-        """Equal for requests that differ in their classes only."""
-        free = ("classes", "top")
+        """Equal for requests that differ in their classes, or weights, only."""
+        free = ("classes", "top", WEIGHTS)
         return _frozen({name: value for name, value in self.request.items() if name not in free})
 
 
 def read_options(
-    given: Iterable[tuple[str, str]], limits: Limits, *, detector: bool, needed: Iterable[str] = ()
+    given: Iterable[tuple[str, str | bytes]],
+    limits: Limits,
+    *,
+    detector: bool,
+    needed: Iterable[str] = (),
 ) -> Asked:
     """Read what a request asks.
 
     Args:
-        given: Names and values, of the form and of the query.
+        given: Names and values, of the form and of the query; bytes are a file's.
         limits: What the service accepts.
         detector: Whether the model is a detector.
         needed: Drawings that the answer must have.
 
     Raises:
         RefusedError: A name is unknown, a value is wrong or too large, or a name is given twice.
+        InputError: A file is no array of numbers.
         RenderError: A part of the look is unknown.
     """
     values = _values(given)
@@ -147,7 +179,7 @@ def read_options(
     return Asked(request, cast("tuple[Drawn, ...]", images), look, height)
 
 
-def _values(given: Iterable[tuple[str, str]]) -> dict[str, Any]:
+def _values(given: Iterable[tuple[str, str | bytes]]) -> dict[str, Any]:
     """Return the values by name: of options that can be repeated a list."""
     values: dict[str, Any] = {}
     for name, text in given:
@@ -156,8 +188,8 @@ def _values(given: Iterable[tuple[str, str]]) -> dict[str, Any]:
         try:
             value = option.read(text)
         except ValueError:
-            kind = "NAME=VALUE" if option.read is _setting else f"of type {option.schema['type']}"
-            raise RefusedError(400, f"{name}={text[:80]!r} is not {kind}") from None
+            form = option.form or f"of type {option.schema['type']}"
+            raise RefusedError(400, f"{name}={text[:80]!r} is not {form}") from None
         if option.several:
             values.setdefault(name, []).append(value)
         elif name in values:
@@ -170,8 +202,8 @@ def _values(given: Iterable[tuple[str, str]]) -> dict[str, Any]:
 def _request(values: Mapping[str, Any], limits: Limits, *, detector: bool) -> Request:
     """Return the part of the options that is about the model."""
     names = {"class": "classes", "box": "boxes"}
-    known = ("class", "top", "output", "method", "conf", "iou", "box", "limit", "near_miss",
-             "why")  # fmt: skip
+    known = ("class", "top", "output", "method", WEIGHTS, "conf", "iou", "box", "limit",
+             "near_miss", "why")  # fmt: skip
     found: Any = {names.get(name, name): values[name] for name in known if name in values}
     if "option" in values:
         found["options"] = _settings(values["option"])
