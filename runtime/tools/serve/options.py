@@ -151,7 +151,6 @@ def read_options(
     limits: Limits,
     *,
     detector: bool,
-    needed: Iterable[str] = (),
 ) -> Asked:
     """Read what a request asks.
 
@@ -159,7 +158,6 @@ def read_options(
         given: Names and values, of the form and of the query; bytes are a file's.
         limits: What the service accepts.
         detector: Whether the model is a detector.
-        needed: Drawings that the answer must have.
 
     Raises:
         RefusedError: A name is unknown, a value is wrong or too large, or a name is given twice.
@@ -173,7 +171,7 @@ def read_options(
     height = values.get("height")
     if height is not None:
         _check_range("height", height, 16, _TALLEST)
-    images = tuple(dict.fromkeys([*needed, *values.get("images", ())]))
+    images = tuple(dict.fromkeys(values.get("images", ())))
     for name in images:
         check_name("drawing", name, DRAWN)
     return Asked(request, cast("tuple[Drawn, ...]", images), look, height)

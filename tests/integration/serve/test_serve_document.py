@@ -51,9 +51,8 @@ def test_every_option_of_a_request_is_in_the_table() -> None:
     table = TEXT.partition("| option | meaning |")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
     assert re.findall(r"`(\w+)`", " ".join(rows)) == [
-        "class", "top", "output", "layer", "method", "option", "score_weights", "images", "style", "alpha",
-        "colormap", "scale", "height", "conf", "iou", "limit", "box", "why",
-        "near_miss",
+        "class", "top", "output", "layer", "method", "option", "score_weights", "images", "style",
+        "alpha", "colormap", "scale", "height", "conf", "iou", "limit", "box", "why", "near_miss",
     ]  # fmt: skip
     assert set(re.findall(r"`(\w+)`", " ".join(rows))) == set(OPTIONS)
 
