@@ -45,7 +45,7 @@ class ReplicasParameter(click.ParamType):
 
 _limit_options = group(
     option("--batch", type=click.IntRange(1), default=4, show_default=True, metavar="N",
-           help="Number of requests that run together, if so many wait."),
+           help="Number of images that run together, if so many wait."),
     option("--wait", type=click.FloatRange(0, 1000), default=0, show_default=True, metavar="MS",
            help="Milliseconds that a request waits for others to run with."),
     option("--workers", type=click.IntRange(1), default=1, show_default=True, metavar="N",

@@ -22,6 +22,7 @@ from ...output.explanation import Explanation
 from ...session.engines.table import ENGINES
 from .batching import Batches, Job
 from .settings import ServedFile, ServeSettings
+from .tensor_runs import TensorRun, run_together, tensor_run
 
 _PLANS = 256  # requests whose checks are remembered
 
@@ -57,19 +58,6 @@ class Question:
 
     plan: Plan
     example: Example
-
-
-@dataclass(frozen=True)
-class Inference:
-    """Tensors for a plain run.
-
-    Attributes:
-        feeds: The artifact's inputs by name.
-        names: The outputs.
-    """
-
-    feeds: Mapping[str, NDArray[Any]]
-    names: Sequence[str]
 
 
 class ServedModel:
@@ -148,8 +136,10 @@ class ServedModel:
         Raises:
             GraftcamError: The tensors do not fit the artifact.
         """
-        feeds = raw_feeds(self.steps.session, arrays, Selection())
-        return self.batches.add(Job(None, Inference(feeds, names)))
+        session = self.steps.session
+        feeds = raw_feeds(session, arrays, Selection())
+        run = tensor_run(session, self.steps.reader.main, feeds, names)
+        return self.batches.add(Job(run.kind, run, run.rows))
 
     def close(self) -> None:
         """Finish what waits."""
@@ -164,9 +154,9 @@ class ServedModel:
             self._ran(len(jobs), time.perf_counter() - since)
 
     def _results(self, jobs: Sequence[Job]) -> Sequence[Any]:
-        if isinstance(jobs[0].work, Inference):
-            (one,) = jobs
-            return [self.steps.session.run(one.work.feeds, one.work.names)]
+        if isinstance(jobs[0].work, TensorRun):
+            runs = [job.work for job in jobs]
+            return run_together(self.steps.session, self.steps.reader.main, runs)
 
         def check(_done: int, _total: int) -> None:
             if all(job.dropped for job in jobs):

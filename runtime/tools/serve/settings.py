@@ -54,7 +54,7 @@ class ServeSettings:
         provider: ONNX Runtime's execution provider, or an engine; None: the best one available.
         threads: Threads within one operator; None: as many as there are cores for.
         workers: Number of runs of a model at the same time.
-        batch: Number of requests that run together.
+        batch: Number of images that run together.
         wait: Seconds that a request waits for others to run with.
         limits: What the service accepts.
         preprocess: The training transform in words; None: the one that each artifact stores.
