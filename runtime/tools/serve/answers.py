@@ -17,7 +17,7 @@ from ...output.explanation import Explanation
 from ...output.explanation_data import finite
 from ...output.render import encode_image
 from ...spec import Spec
-from .options import Asked
+from .asked import Asked
 
 _BEST = 5  # predictions of an answer
 

@@ -19,9 +19,10 @@ from ...inputs.tensor_files import NPY, decode_array
 from ...plain_text import clip, plain
 from ...session.session import Port
 from .answers import answer, picture_of, size_of
+from .asked import Asked, read_options
 from .body import Form, read_body, read_form
 from .model import Explained, ServedModel
-from .options import OPTIONS, WEIGHTS, Asked, numbers_of, read_options
+from .options import OPTIONS, WEIGHTS, numbers_of
 from .refusals import RefusedError
 from .service import Service
 from .settings import Limits
