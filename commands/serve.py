@@ -78,7 +78,7 @@ _run_options = under(
 _limit_options = under(
     Section("Limits"),
     option("--batch", type=click.IntRange(1), default=4, show_default=True, metavar="N",
-           help="Number of requests that run together, if so many wait."),
+           help="Number of images that run together, if so many wait."),
     option("--wait", type=click.FloatRange(0, 1000), default=0, show_default=True, metavar="MS",
            help="Milliseconds that a request waits for others to run with."),
     option("--workers", type=click.IntRange(1), default=1, show_default=True, metavar="N",
@@ -135,7 +135,7 @@ def serve(
     need_packages()
     from ..runtime.tools.serve import runner, sockets
     from ..runtime.tools.serve.service import Service
-    from ..runtime.tools.serve.settings import Limits, ServeSettings
+    from ..runtime.tools.serve.settings import MEMORY, Limits, ServeSettings
 
     wanted = Wanted(weights, shapes or None, labels, layers, None, methods)
     _check_engine(engine, ray_address, replicas, fd)
@@ -145,7 +145,7 @@ def serve(
         named(models, wanted), provider, threads, limits["workers"], limits["batch"],
         limits["wait"] / 1000,
         Limits(limits["max_bytes"], limits["max_pixels"], limits["top"], limits["queue"],
-               limits["timeout"]),
+               limits["timeout"], max(MEMORY, 4 * limits["max_bytes"])),
         preprocess, cors,
     )  # fmt: skip
     address = sockets.address_of(listener)

@@ -80,6 +80,7 @@ class Model:
         inputs: Inputs by name, in the graph's order; overridable initializers come last.
         outputs: Extents of outputs (None: dynamic) by name, in the graph's order.
         types: ONNX Runtime's name for the type of each input and output.
+        axes: Extents of each input and output, open ones by their names; None: it has none.
     """
 
     def __init__(
@@ -122,6 +123,9 @@ class Model:
         }
         self.outputs = {node.name: _extents(node) for node in outputs}
         self.types: dict[str, str] = {node.name: node.type for node in [*inputs, *outputs]}
+        self.axes: dict[str, tuple[int | str | None, ...]] = {
+            node.name: tuple(node.shape) for node in [*inputs, *outputs]
+        }
 
     def run(self, feeds: Mapping[str, NDArray[Any]], names: Iterable[str] | None = None) -> Tensors:
         """Run the graph once and return the outputs in ``names`` (None: all).

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from graftcam.runtime import Explainer
-from support.artifacts import write_artifact, write_two_layers
 from support.browser import (
     LISTEN,
     LOOKS,
@@ -21,8 +20,8 @@ from support.browser import (
     violations,
     watched,
 )
-from support.served import picture, process
-from support.small_detector import export_detector, write_scene
+from support.served import picture, process, write_models
+from support.small_detector import write_scene
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -32,12 +31,7 @@ EXPLAIN = "**/api/models/*/explain"
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("models")
-    return {
-        "patches": write_artifact(folder / "patches.onnx"),
-        "layers": write_two_layers(folder / "layers.onnx"),
-        "boxes": export_detector(folder / "boxes.onnx"),
-    }
+    return write_models(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +136,17 @@ def test_a_detectors_boxes_are_explained(asked: Page, tmp_path: Path) -> None:
     assert nth_explanation(asked, 3)["why"] == "left"
     asked.set_input_files("#image", write_scene(tmp_path / "empty.png"))
     nth_explanation(asked, 4)
-    assert asked.inner_text(".caption") == "No box in this image"
+    assert asked.inner_text(".caption").startswith("No box in this image; the best candidate is")
+    asked.locator("#ranking button", has_text="below the threshold: ").click()
+    candidate = nth_explanation(asked, 5)
+    assert candidate["number"] == 0
+    assert asked.inner_text(".caption").startswith(
+        f"Evidence for the left edge of a candidate, “{candidate['best']['label']}”"
+    )
+    asked.locator(".boxes .box").click()
+    assert nth_explanation(asked, 6)["number"] == 0
+    asked.locator("summary", has_text="About this model").click()
+    assert "skipped, against none" in asked.inner_text("#facts")
 
 
 def test_an_image_that_the_service_would_refuse_is_not_sent(asked: Page, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ def local_cluster(ray: Any, cores: int) -> Generator[None]:
     for left in reversed(range(_TRIES)):
         try:
             ray.init(address="local", num_cpus=cores, include_dashboard=False,
-                     log_to_driver=False, logging_level="ERROR")  # fmt: skip
+                     log_to_driver=False, logging_level="ERROR",
+                     _system_config={"metrics_report_interval_ms": 500})  # fmt: skip
             break
         except Exception:  # Ray raises plain exceptions, too
             ray.shutdown()

@@ -18,8 +18,9 @@ from starlette.testclient import TestClient
 from graftcam.runtime.tools.serve.application import application
 from graftcam.runtime.tools.serve.service import Service
 from graftcam.runtime.tools.serve.settings import Limits, ServedFile, ServeSettings
-from support.artifacts import SCENE
+from support.artifacts import SCENE, write_artifact, write_two_layers
 from support.paths import ROOT
+from support.small_detector import export_detector
 
 
 @contextlib.contextmanager
@@ -37,6 +38,15 @@ def settings(limits: Limits | None = None, **paths: Path) -> ServeSettings:
     """The settings of a service of artifacts by name."""
     files = tuple(ServedFile(name, str(path)) for name, path in paths.items())
     return ServeSettings(files, "cpu", 1, limits=limits or Limits())
+
+
+def write_models(folder: Path) -> dict[str, Path]:
+    """Write artifacts of different kinds, by their names: classes, two layers, boxes."""
+    return {
+        "patches": write_artifact(folder / "patches.onnx"),
+        "layers": write_two_layers(folder / "layers.onnx"),
+        "boxes": export_detector(folder / "boxes.onnx"),
+    }
 
 
 def picture(image: np.ndarray = SCENE, suffix: str = ".png") -> bytes:

@@ -72,8 +72,9 @@ export class Pane {
     }
     if (!detections) return;
     // Below the threshold nothing is detected, and the best candidate can still be explained.
-    const drawn = shown?.number === 0 ? [answer.best] : detections;
-    drawBoxes(this.boxes, drawn, this.#image, shown ? shown.number || 1 : null, pick);
+    const below = shown?.number === 0;
+    const drawn = below ? [answer.best] : detections;
+    drawBoxes(this.boxes, drawn, this.#image, shown ? shown.number || 1 : null, below ? () => pick(0) : pick);
   }
 
   #painted(how, [height, width]) {

@@ -42,21 +42,31 @@ class RemoteEngine {
     form.append("image", image.blob, image.name);
     const fields = { class: id, layer, method, output, box, why, conf };
     if (detects && box === undefined) fields.limit = 1; // the best box
+    if (box === 0) Object.assign(fields, { box: undefined, near_miss: true });
     for (const [name, value] of Object.entries(fields)) {
       if (value !== undefined && value !== null) form.append(name, value);
     }
     const address = `api/models/${encodeURIComponent(this.#model)}/explain`;
     const answer = await asked(address, { method: "POST", body: form, signal });
     const [found] = answer.explanations;
+    const explained = answer.detections?.find((one) => one.number === found?.number);
+    if (explained) found.label = explained.label; // not with the edge, which `why` names
+    if (answer.near_miss) found.number = 0; // which is no detection
+    const detected = answer.near_miss ? [] : answer.detections;
     return {
       milliseconds: answer.milliseconds,
       where: "by the service",
       predictions: answer.predictions ?? [],
-      detections: answer.detections?.map((one) => ({ ...one, probability: one.probability ?? one.score, corners: one.box })),
-      best: null,
+      detections: detected?.map(boxOf),
+      best: answer.best ? boxOf(answer.best) : null,
       shown: found ? { ...found, map: numbersOf(found.map.data), grid: found.map.shape } : null,
     };
   }
+}
+
+/** Return a detection as the page draws it. */
+function boxOf(one) {
+  return { ...one, probability: one.probability ?? one.score, corners: one.box };
 }
 
 /** Refuse a model that needs more than one image and a class; programs can ask it. */

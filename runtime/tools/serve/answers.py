@@ -17,7 +17,7 @@ from ...output.explanation import Explanation
 from ...output.explanation_data import finite
 from ...output.render import encode_image
 from ...spec import Spec
-from .options import Asked
+from .asked import Asked
 
 _BEST = 5  # predictions of an answer
 
@@ -36,7 +36,10 @@ def answer(found: Explanation, spec: Spec, asked: Asked) -> dict[str, Any]:
         "explanations": entries,
     }
     if isinstance(found, BoxExplanation):
+        best = found.detections.best
         data["detections"] = [one.to_dict() for one in found.detections]
+        data["best"] = None if best is None else best.to_dict()
+        data["near_miss"] = found.detections.near_miss
     if "panel" in asked.images:
         data["panel"] = _text(picture_of(found, asked))
     return data

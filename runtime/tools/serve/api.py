@@ -19,13 +19,14 @@ from ...inputs.tensor_files import NPY, decode_array
 from ...plain_text import clip, plain
 from ...session.session import Port
 from .answers import answer, picture_of, size_of
+from .asked import Asked, read_options
 from .body import Form, read_body, read_form
-from .model import ServedModel, columns
-from .options import OPTIONS, Asked, read_options
+from .model import Explained, ServedModel
+from .options import OPTIONS, WEIGHTS, numbers_of
 from .refusals import RefusedError
 from .service import Service
 from .settings import Limits
-from .waiting import result_of
+from .waiting import result_of, within
 
 _NAME = 120  # characters of an image's name
 
@@ -57,30 +58,48 @@ async def explain(request: Request) -> Response:
         asked = _asked(model, form, query, limits)
         values = _values(form, query, model)
         plan = model.plan(asked.request, asked.key)
-        async with service.pixels.take(_pixels(values, limits.pixels)):
-            question = await service.do(model.read, plan, values, _name(form.name))
-            job = model.ask(question, (asked.kind, columns(plan)))
-            found = await result_of(job, request, limits.timeout)
-            if _wants_picture(request):
-                picture = await service.do(picture_of, found.explanation, asked)
-                return Response(picture, media_type="image/png")
-            data = await service.do(answer, found.explanation, plan.session.spec, asked)
+        shape = plan.selection.shape[1:]  # which those of one run share
+        if shape[0] > limits.top:
+            raise RefusedError(400, f"{WEIGHTS} has {shape[0]} scores; give at most {limits.top}")
+        account.take(plan.selection.nbytes)
+
+        async def explained() -> dict[str, Any] | bytes:
+            async with service.pixels.take(_pixels(values, limits.pixels)):
+                question = await service.do(model.read, plan, values, _name(form.name))
+                found = await result_of(model.ask(question, (asked.kind, shape)))
+                if _wants_picture(request):
+                    return await service.do(picture_of, found.explanation, asked)
+                data = await service.do(answer, found.explanation, plan.session.spec, asked)
+                return {**_head(model, found, since), **data}
+
+        found = await within(limits.timeout, request, explained())
+    if isinstance(found, bytes):
+        return Response(found, media_type="image/png")
+    return JSONResponse(found)
+
+
+def _head(model: ServedModel, found: Explained, since: float) -> dict[str, Any]:
+    """Return what an answer says about a request that came at ``since``."""
     height, width = size_of(found.explanation)
-    head = {
+    return {
         "model": model.name,
         "image": {"name": found.explanation.name, "width": width, "height": height},
         "milliseconds": round((time.perf_counter() - since) * 1000, 3),
         "batch": found.batch,
     }
-    return JSONResponse({**head, **data})
 
 
 def _asked(
     model: ServedModel, form: Form, query: Sequence[tuple[str, str]], limits: Limits
 ) -> Asked:
     """Read the options of a request: all of its fields that are no inputs of the model."""
-    further = _further(model).keys() - OPTIONS.keys()
-    given = [(name, value) for name, value in [*form.fields, *query] if name not in further]
+    inputs = _further(model).keys()
+    fields = [*form.fields, *query]
+    given: list[tuple[str, str | bytes]] = [
+        (name, value) for name, value in fields if name not in inputs - OPTIONS.keys()
+    ]
+    if WEIGHTS in form.files and WEIGHTS not in inputs:
+        given.append((WEIGHTS, form.files.pop(WEIGHTS)))
     return read_options(given, limits, detector=model.steps.session.spec.detector is not None)
 
 
@@ -124,14 +143,12 @@ def _values(form: Form, query: Sequence[tuple[str, str]], model: ServedModel) ->
 
 
 def _numbers(name: str, text: str) -> NDArray[np.float64]:
-    """Return numbers with commas between them; one number has no axis."""
     try:
-        numbers = [float(part) for part in text.split(",")]
+        return numbers_of(text)
     except ValueError:
         raise RefusedError(
             400, f"{name}={text[:80]!r} is no list of numbers such as 0,0.5,1"
         ) from None
-    return np.array(numbers if "," in text else numbers[0])
 
 
 def _pixels(values: Mapping[str, Any], most: int) -> int:

@@ -18,6 +18,7 @@ class Job:
     Attributes:
         kind: Equal for jobs that can run together; None: it runs alone.
         work: What the model is to do.
+        size: Number of its images.
         result: The result, or the error.
         since: When it began to wait, in seconds of `time.monotonic`.
         dropped: Whether nobody waits for the result any more.
@@ -25,6 +26,7 @@ class Job:
 
     kind: Hashable
     work: Any
+    size: int = 1
     result: Future[Any] = field(default_factory=Future[Any])
     since: float = field(default_factory=time.monotonic)
     dropped: bool = False
@@ -53,7 +55,7 @@ class Batches:
 
         Args:
             run: Does jobs of one kind and returns their results or, as exceptions, their errors.
-            most: Number of jobs that run together.
+            most: Number of images that run together; a job of more runs alone.
             wait: Seconds that a job waits for others of its kind.
             workers: Number of threads.
             name: What to call the threads.
@@ -115,14 +117,22 @@ class Batches:
                     self._ready.wait()
                     continue
                 first = self._jobs[0]
-                alike = [job for job in self._jobs if _run_together(job, first)][: self._most]
+                alike, full = self._together(first)
                 left = first.since + self._wait - time.monotonic()
-                if len(alike) == self._most or left <= 0 or first.kind is None or self._closed:
+                if full or left <= 0 or first.kind is None or self._closed:
                     taken = set(map(id, alike))
                     self._jobs = deque(job for job in self._jobs if id(job) not in taken)
                     return alike
                 self._ready.wait(left)
 
-
-def _run_together(job: Job, first: Job) -> bool:
-    return job is first or (first.kind is not None and job.kind == first.kind)
+    def _together(self, first: Job) -> tuple[list[Job], bool]:
+        """Return the first job with those that can run with it, and whether no other one can."""
+        found, images = list[Job](), 0
+        for job in self._jobs:
+            if job is not first and (first.kind is None or job.kind != first.kind):
+                continue
+            if found and images + job.size > self._most:
+                return found, True
+            found.append(job)
+            images += job.size
+        return found, images >= self._most

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from starlette.datastructures import Headers, UploadFile
-from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from .refusals import GONE, RETRY, RefusedError
@@ -24,7 +24,7 @@ _RAW = ("image/", "application/octet-stream")
 
 
 class Memory:
-    """Counts the bytes of all bodies that are in memory."""
+    """Counts the bytes of all bodies that are in memory, and of their tensors."""
 
     def __init__(self, most: int) -> None:
         self._most, self._used = most, 0
@@ -80,9 +80,15 @@ async def read_body(request: Request, limits: Limits, account: Account) -> bytes
     """Return the body.
 
     Raises:
-        RefusedError: It is too large (413), does not come in time (408), the service's memory is
-            full (429), or the client hung up.
+        RefusedError: It is compressed (415), too large (413), does not come in time (408), the
+            service's memory is full (429), or the client hung up.
     """
+    packed = request.headers.get("content-encoding", "identity").strip().lower()
+    if packed != "identity":
+        raise RefusedError(
+            415, f"Content-Encoding: {packed[:40]} is not understood; send the body as it is",
+            {"Connection": "close"},
+        )  # fmt: skip
     declared, stream = request.headers.get("content-length", ""), request.stream()
     parts: list[bytes] = []
     size = 0
@@ -116,9 +122,6 @@ async def read_form(headers: Headers, body: bytes) -> Form:
         return Form({"image": body}) if body else Form()
     if kind == "multipart/form-data":
         return await _multipart(headers, body)
-    if kind == "application/x-www-form-urlencoded":
-        form = await FormParser(headers, _stream(body)).parse()
-        return Form(fields=[(name, str(value)) for name, value in form.multi_items()])
     if not body:
         return Form()
     raise RefusedError(

@@ -15,6 +15,7 @@ from ...inputs.examples import ExampleReader
 from ...methods.method import Method
 from ...methods.table import METHODS
 from ...methods.titles import TITLES
+from ...records import written
 from ...spec import Spec
 from .settings import Limits
 
@@ -40,6 +41,8 @@ def describe(name: str, steps: Steps, limits: Limits) -> dict[str, Any]:
         "layers": [{"name": layer.name, "grid": _grid(layer.grid)} for layer in spec.layers],
         "methods": methods_of(steps),
         "labels": spec.labels,
+        "output_labels": _labels_by_output(spec),
+        "score_weights": _weights(steps),
         "classes": spec.score.classes if spec.class_index is not None else None,
         "input": {
             "name": reader.main,
@@ -53,6 +56,7 @@ def describe(name: str, steps: Steps, limits: Limits) -> dict[str, Any]:
                 for port in steps.session.model_inputs if port.name != reader.main
             ],
         },
+        "verification": written(spec.verification),
         "limits": {"bytes": limits.bytes, "pixels": limits.pixels, "top": limits.top},
     }  # fmt: skip
 
@@ -106,6 +110,21 @@ def _kind(spec: Spec) -> str:
     if spec.score.kind == "similarity":
         return "similarity"
     return "classes" if spec.class_index is not None else "linear"
+
+
+def _labels_by_output(spec: Spec) -> dict[str, list[str] | None] | None:
+    """Return the class names of each output; None: only one is explained."""
+    if spec.outputs is None:
+        return None
+    return {
+        one.score.output: None if one.labels is None else list(one.labels) for one in spec.outputs
+    }
+
+
+def _weights(steps: Steps) -> list[int] | None:
+    """Return the extents of the weights of one score, -1 where open; None: it has classes."""
+    name = steps.session.spec.score_weights
+    return None if name is None else [e or -1 for e in steps.session.inputs[name].shape[2:]]
 
 
 def _grid(grid: Any) -> list[int] | None:

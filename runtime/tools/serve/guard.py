@@ -1,8 +1,7 @@
-"""`Guard` surrounds the application: errors in one line, headers for safety, counts, time."""
+"""`Guard` surrounds the application: errors in one line, headers for safety, counts."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 
@@ -31,7 +30,7 @@ _FRESH = (b"cache-control", b"no-store")
 
 
 class Guard:
-    """Answers with errors, adds headers, counts, and ends answers that a client does not read."""
+    """Answers with errors, adds headers, and counts."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app, self._service = app, service
@@ -48,8 +47,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message = {**message, "headers": self._headers(message)}
-            async with asyncio.timeout(self._service.settings.limits.timeout):
-                await send(message)
+            await send(message)
 
         try:
             await self._app(scope, receive, guarded)

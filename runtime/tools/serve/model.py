@@ -10,7 +10,6 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ...explain.plan import Plan, join, make_plan
@@ -23,6 +22,7 @@ from ...output.explanation import Explanation
 from ...session.engines.table import ENGINES
 from .batching import Batches, Job
 from .settings import ServedFile, ServeSettings
+from .tensor_runs import TensorRun, run_together, tensor_run
 
 _PLANS = 256  # requests whose checks are remembered
 
@@ -60,19 +60,6 @@ class Question:
     example: Example
 
 
-@dataclass(frozen=True)
-class Inference:
-    """Tensors for a plain run.
-
-    Attributes:
-        feeds: The artifact's inputs by name.
-        names: The outputs.
-    """
-
-    feeds: Mapping[str, NDArray[Any]]
-    names: Sequence[str]
-
-
 class ServedModel:
     """One artifact of the service; safe to share between threads.
 
@@ -102,11 +89,17 @@ class ServedModel:
         )
 
     def plan(self, request: Request, key: Hashable) -> Plan:
-        """Return the plan of a request; ``key`` is equal for equal ones.
+        """Return the plan of a request.
+
+        Args:
+            request: The request.
+            key: Equal for equal requests; None: the plan is not remembered.
 
         Raises:
             GraftcamError: The request does not fit the artifact.
         """
+        if key is None:
+            return make_plan(self.steps.session, self.steps.heads, request)
         with self._lock:
             known = self._plans.get(key)
             if known is not None:
@@ -143,8 +136,10 @@ class ServedModel:
         Raises:
             GraftcamError: The tensors do not fit the artifact.
         """
-        feeds = raw_feeds(self.steps.session, arrays, Selection())
-        return self.batches.add(Job(None, Inference(feeds, names)))
+        session = self.steps.session
+        feeds = raw_feeds(session, arrays, Selection())
+        run = tensor_run(session, self.steps.reader.main, feeds, names)
+        return self.batches.add(Job(run.kind, run, run.rows))
 
     def close(self) -> None:
         """Finish what waits."""
@@ -159,9 +154,9 @@ class ServedModel:
             self._ran(len(jobs), time.perf_counter() - since)
 
     def _results(self, jobs: Sequence[Job]) -> Sequence[Any]:
-        if isinstance(jobs[0].work, Inference):
-            (one,) = jobs
-            return [self.steps.session.run(one.work.feeds, one.work.names)]
+        if isinstance(jobs[0].work, TensorRun):
+            runs = [job.work for job in jobs]
+            return run_together(self.steps.session, self.steps.reader.main, runs)
 
         def check(_done: int, _total: int) -> None:
             if all(job.dropped for job in jobs):
@@ -180,8 +175,3 @@ def _threads(settings: ServeSettings) -> int | None:
     if settings.threads is not None or settings.workers == 1:
         return settings.threads
     return max(1, (os.cpu_count() or 1) - settings.workers + 1)
-
-
-def columns(plan: Plan) -> int:
-    """Return the number of classes that a plan explains, which those of one run share."""
-    return int(np.shape(plan.selection)[1])

@@ -118,8 +118,10 @@ def _application(settings: ServeSettings) -> Any:
     from dataclasses import replace
 
     from .application import application
+    from .ray_metrics import RayMetrics
     from .service import Service
 
-    service = Service(replace(settings, threads=settings.threads or 1))
+    metrics = RayMetrics(import_module("ray.serve.metrics"))
+    service = Service(replace(settings, threads=settings.threads or 1), metrics)
     service.open()
     return application(service)

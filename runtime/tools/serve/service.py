@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from .body import Memory
 from .describe import describe
-from .metrics import Metrics
+from .metrics import Metrics, PrometheusMetrics
 from .model import ServedModel
 from .refusals import RETRY, RefusedError
 from .settings import ServeSettings
@@ -32,8 +32,14 @@ class Service:
         stopping: Whether it finishes what it has begun, and accepts nothing more.
     """
 
-    def __init__(self, settings: ServeSettings) -> None:
-        self.settings, self.metrics = settings, Metrics()
+    def __init__(self, settings: ServeSettings, metrics: Metrics | None = None) -> None:
+        """Prepare a service; it has no models before `open`.
+
+        Args:
+            settings: The service.
+            metrics: Counts what it does; None: for Prometheus.
+        """
+        self.settings, self.metrics = settings, metrics or PrometheusMetrics()
         self.memory = Memory(settings.limits.memory)
         self.pixels = Shares(settings.limits.all_pixels)
         self.stopping = False

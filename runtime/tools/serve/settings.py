@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 MEBIBYTE = 1 << 20
+MEMORY = 512 * MEBIBYTE
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Limits:
         top: Number of classes of a request.
         queue: Number of requests that are read, wait or are answered at the same time.
         timeout: Seconds for a body to arrive, and again for its answer.
-        memory: Bytes of all bodies together.
+        memory: Bytes of all bodies together, and of the tensors that they hold or ask for.
         all_pixels: Number of pixels of all images that are decoded at the same time; a single
             image may have more.
     """
@@ -27,7 +28,7 @@ class Limits:
     top: int = 10
     queue: int = 128
     timeout: float = 30.0
-    memory: int = 512 * MEBIBYTE
+    memory: int = MEMORY
     all_pixels: int = 200_000_000
 
 
@@ -53,7 +54,7 @@ class ServeSettings:
         provider: ONNX Runtime's execution provider, or an engine; None: the best one available.
         threads: Threads within one operator; None: as many as there are cores for.
         workers: Number of runs of a model at the same time.
-        batch: Number of requests that run together.
+        batch: Number of images that run together.
         wait: Seconds that a request waits for others to run with.
         limits: What the service accepts.
         preprocess: The training transform in words; None: the one that each artifact stores.

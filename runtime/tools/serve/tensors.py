@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, cast
 
 import numpy as np
@@ -32,6 +33,9 @@ _OF_ORT = {
                                        "int32", "int64")},
 }  # fmt: skip
 _AXES = 16
+_EXTENT = (1 << 31) - 1
+_MOST = 1 << 48  # elements, as if no extent were 0
+_TYPES = {"b": {bool}, "u": {int}, "i": {int}, "f": {int, float}}
 _SIZE = re.compile(r"[0-9]{1,18}")
 LENGTH = "Inference-Header-Content-Length"
 
@@ -158,8 +162,14 @@ def _tensor(one: Mapping[str, Any], rest: memoryview) -> tuple[str, NDArray[Any]
             f"{', '.join(DATATYPES)}"
         )  # fmt: skip
     if not _is_shape(shape):
-        raise RefusedError(400, f"the shape of input '{name}' is no list of at most {_AXES} sizes")
+        raise RefusedError(
+            400, f"the shape of input '{name}' is no list of at most {_AXES} sizes from 0 to "
+            f"{_EXTENT}"
+        )  # fmt: skip
     extents = cast("list[int]", shape)
+    # numpy refuses an array that it could not address, also where another extent is 0.
+    if math.prod(extent or 1 for extent in extents) > _MOST:
+        raise RefusedError(400, f"the shape {extents} of input '{name}' is too large")
     count = math.prod(extents)
     size = _record(one.get("parameters") or {}, "parameters").get("binary_data_size")
     if size is None:
@@ -170,14 +180,15 @@ def _tensor(one: Mapping[str, Any], rest: memoryview) -> tuple[str, NDArray[Any]
             400, f"input '{name}' of shape {extents} takes {expected} bytes; binary_data_size is "
             f"{size!r}, and {len(rest)} bytes are left"
         )  # fmt: skip
-    values = np.frombuffer(rest[:expected], np.dtype(kind).newbyteorder("<"), count)
+    stored = np.dtype(np.uint8 if kind is np.bool_ else kind).newbyteorder("<")
+    values = np.frombuffer(rest[:expected], stored, count)
     return name, values.astype(kind).reshape(extents), expected
 
 
 def _is_shape(shape: Any) -> bool:
     if not isinstance(shape, list) or len(cast("list[Any]", shape)) > _AXES:
         return False
-    return all(type(one) is int and 0 <= one < 1 << 31 for one in cast("list[Any]", shape))
+    return all(type(one) is int and 0 <= one <= _EXTENT for one in cast("list[Any]", shape))
 
 
 def _of_json(
@@ -186,25 +197,30 @@ def _of_json(
     """Return the array of data in JSON, flat or nested."""
     if not isinstance(data, list):
         raise RefusedError(400, f"input '{name}' has no data")
-    try:
-        values = np.array(data)
-    except ValueError:
-        raise RefusedError(400, f"input '{name}' has lists that differ in length") from None
-    if values.size != count:
-        raise RefusedError(
-            400, f"input '{name}' has {values.size} values for shape {list(extents)}"
-        )
-    allowed = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}[np.dtype(kind).kind]
-    if values.size and values.dtype.kind not in allowed:
+    values = _flat(name, cast("list[Any]", data))
+    if len(values) != count:
+        raise RefusedError(400, f"input '{name}' has {len(values)} values for shape {extents}")
+    # numpy would give each number the room of the longest text among them.
+    if not set(map(type, values)) <= _TYPES[np.dtype(kind).kind]:
         raise RefusedError(400, f"input '{name}' has other values than {_NAMES[np.dtype(kind)]}")
-    if allowed == "iu" and values.size:
+    if np.issubdtype(kind, np.integer):
         bounds = np.iinfo(cast("Any", kind))
-        if values.min() < bounds.min or values.max() > bounds.max:
+        if values and not bounds.min <= min(values) <= max(values) <= bounds.max:
             raise RefusedError(
                 400, f"input '{name}' has values beyond {bounds.min} to {bounds.max}"
             )
+        return np.array(values, kind).reshape(extents)
     with np.errstate(over="ignore"):
-        return values.astype(kind).reshape(extents)
+        return np.array(values, np.float64).astype(kind).reshape(extents)
+
+
+def _flat(name: str, data: list[Any]) -> list[Any]:
+    """Return the values of nested lists, all of one length at each depth."""
+    while any(isinstance(one, list) for one in data):
+        if len({len(one) if isinstance(one, list) else None for one in data}) > 1:
+            raise RefusedError(400, f"input '{name}' has lists that differ in length")
+        data = list(chain.from_iterable(data))
+    return data
 
 
 def _numbers(array: NDArray[Any]) -> list[Any]:

@@ -1,35 +1,38 @@
-"""`result_of` waits for a job as long as the client does."""
+"""`within` answers a request as long as its client waits, and no longer than the time limit."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
 from .batching import Job
 from .refusals import GONE, RefusedError
 
+T = TypeVar("T")
 
-async def result_of(job: Job, request: Request, timeout: float) -> Any:
-    """Return the result of a job, or raise its error.
 
-    A job whose client hangs up, or that takes too long, is dropped.
+async def within(timeout: float, request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Return what ``work`` returns, or raise its error.
+
+    Work whose client hangs up, or that takes too long, is cancelled, wherever it waits.
 
     Args:
-        job: The job.
-        request: The request that waits for it, whose body is read.
         timeout: Seconds.
+        request: The request that waits for the work, whose body is read.
+        work: What answers it.
 
     Raises:
         RefusedError: The client hung up (499), or the time is over (504).
     """
-    result = asyncio.wrap_future(job.result)
+    task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_hung_up(request))
     try:
-        await asyncio.wait({result, gone}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        if result.done():
-            return result.result()
+        await asyncio.wait({task, gone}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
         if gone.done():
             raise RefusedError(GONE, "the client hung up")
         raise RefusedError(
@@ -38,8 +41,17 @@ async def result_of(job: Job, request: Request, timeout: float) -> Any:
         )  # fmt: skip
     finally:
         gone.cancel()
-        if not result.done():
-            job.drop()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def result_of(job: Job) -> Any:
+    """Return the result of a job, or raise its error; who is cancelled here drops the job."""
+    try:
+        return await asyncio.wrap_future(job.result)
+    except asyncio.CancelledError:
+        job.drop()
+        raise
 
 
 async def _hung_up(request: Request) -> None:

@@ -13,20 +13,23 @@ import pytest
 from starlette.testclient import TestClient
 
 from graftcam.runtime import Explainer
-from support.artifacts import LABELS, SCENE, write_artifact, write_segmenter, write_two_layers
-from support.served import explain, picture, served
-from support.small_detector import export_detector, write_scene
+from support.artifacts import LABELS, SCENE, write_segmenter
+from support.served import explain, picture, served, write_models
+from support.small_detector import write_scene
+from support.three_heads import LABELS as LABELS_OF_HEADS
+from support.three_heads import export_heads
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
-    return {
-        "patches": write_artifact(folder / "patches.onnx"),
-        "layers": write_two_layers(folder / "layers.onnx"),
+    found = {
+        **write_models(folder),
         "segments": write_segmenter(folder / "segments.onnx"),
-        "boxes": export_detector(folder / "boxes.onnx"),
+        "heads": folder / "heads.onnx",
     }
+    export_heads(found["heads"], labels=LABELS_OF_HEADS)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -158,13 +161,31 @@ def test_boxes_of_a_detector(client: TestClient, models: dict[str, Path], tmp_pa
     assert one["explanations"][0]["why"] == "left"
 
 
-def test_models_are_described(client: TestClient) -> None:
+def test_the_best_candidate_where_no_box_reaches_the_threshold(
+    client: TestClient, models: dict[str, Path], tmp_path: Path
+) -> None:
+    scene = write_scene(tmp_path / "scene.png", ("red", 8, 8, 8))
+    plain = explain(client, "boxes", scene.read_bytes(), conf=0.9995).json()
+    assert (plain["detections"], plain["explanations"], plain["near_miss"]) == ([], [], False)
+    assert (plain["best"]["label"], plain["best"]["number"]) == ("red", 1)
+    assert 0 < plain["best"]["score"] < 0.9995
+    near = explain(client, "boxes", scene.read_bytes(), conf=0.9995, near_miss="true").json()
+    truth = Explainer(models["boxes"], "cpu").explain_boxes(scene, conf=0.9995, near_miss=True)
+    assert (near["near_miss"], near["detections"]) == (True, [plain["best"]])
+    np.testing.assert_array_equal(raw_map(near["explanations"][0]), truth.maps[0])
+    found = explain(client, "boxes", scene.read_bytes(), near_miss="true").json()
+    assert (found["near_miss"], found["best"]) == (False, found["detections"][0])
+
+
+def test_models_are_described(client: TestClient, models: dict[str, Path]) -> None:
     listed = client.get("/api/models").json()["models"]
-    assert [one["name"] for one in listed] == ["patches", "layers", "segments", "boxes"]
-    assert [one["kind"] for one in listed] == ["classes"] * 3 + ["detector"]
+    assert [one["name"] for one in listed] == ["patches", "layers", "boxes", "segments", "heads"]
+    kinds = [one["kind"] for one in listed]
+    assert kinds == ["classes", "classes", "detector", "classes", "classes"]
     one = client.get("/api/models/patches").json()
     assert one == listed[0]
-    assert (one["classes"], one["labels"]) == (4, LABELS)
+    assert (one["classes"], one["labels"], one["output_labels"]) == (4, LABELS, None)
+    assert one["verification"]["verdict"] == Explainer(models["patches"]).spec.verification.verdict
     assert one["limits"]["top"] == 10
     assert (one["input"]["height"], one["input"]["width"]) == (32, 32)
     methods = {method["id"]: method for method in one["methods"]}
@@ -172,6 +193,10 @@ def test_models_are_described(client: TestClient) -> None:
         "id": "gradcam", "title": "Grad-CAM", "signed": False, "cost": "one run", "default": True,
     }  # fmt: skip
     assert methods["rise"]["cost"] == "many runs"
+    heads = client.get("/api/models/heads").json()
+    assert heads["output_labels"] == {
+        "gender": ["female", "male"], "age": LABELS_OF_HEADS["age"], "smile": None,
+    }  # fmt: skip
     # The artifact has neither gradients of the input nor a head nor attention.
     assert methods.keys().isdisjoint({"saliency", "ablationcam", "rollout"})
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,12 @@ from graftcam.runtime.explain.plan import join, make_plan
 from graftcam.runtime.explain.stream import explain_each
 from graftcam.runtime.output.explanation import Explanation
 from graftcam.runtime.tools.serve.batching import Batches, Job
-from graftcam.runtime.tools.serve.model import DroppedError, ServedModel
+from graftcam.runtime.tools.serve.model import DroppedError
 from graftcam.runtime.tools.serve.service import Shares
 from graftcam.runtime.tools.serve.settings import Limits
 from support.artifacts import SCENE, write_artifact, write_two_layers
 from support.exports import exported_digits
+from support.queued import ask_together, gated, until
 from support.served import explain, served
 
 
@@ -159,42 +160,12 @@ def test_one_that_fails_takes_no_other_along(
     assert [found[0].classes, found[2].classes] == [[0], [2]]
 
 
-def gated(model: ServedModel, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Let a model's runs wait for an event."""
-    go, run = threading.Event(), model.batches._run
-
-    def wait(jobs: Sequence[Job]) -> Any:
-        assert go.wait(20)
-        return run(jobs)
-
-    monkeypatch.setattr(model.batches, "_run", wait)
-    return go
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for what other threads do."""
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
-def ask_together(
+def explain_together(
     client: TestClient, queries: Sequence[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> list[Any]:
-    """Send requests that all wait while the model is busy with another one."""
-    model = client.service.model("patches")
-    go = gated(model, monkeypatch)
-    with ThreadPoolExecutor(len(queries) + 1) as pool:
-        first = pool.submit(explain, client, method="fem")
-        until(lambda: client.service._busy == 1 and len(model.batches) == 0)
-        answers = []
-        for count, query in enumerate(queries, 1):
-            answers.append(pool.submit(lambda q: explain(client, **q), query))
-            until(lambda count=count: len(model.batches) == count)
-        go.set()
-        assert first.result(20).status_code == 200
-        return [one.result(20).json() for one in answers]
+    asks = [partial(explain, client, **query) for query in queries]
+    first = partial(explain, client, method="fem")
+    return [one.json() for one in ask_together(client, "patches", first, asks, monkeypatch)]
 
 
 def test_waiting_requests_share_a_run_also_with_different_classes(
@@ -202,7 +173,7 @@ def test_waiting_requests_share_a_run_also_with_different_classes(
 ) -> None:
     queries = [{"class": "red"}, {"class": "blue"}, {}, {"top": 2}, {"class": "1"}]
     with served(patches=artifact) as client:
-        found = ask_together(client, queries, monkeypatch)
+        found = explain_together(client, queries, monkeypatch)
         alone = [explain(client, **query).json() for query in queries]
         text = client.get("/metrics").text
     assert [one["batch"] for one in found] == [4, 4, 4, 1, 4]
@@ -243,6 +214,15 @@ def test_an_answer_that_takes_too_long_is_dropped(
         assert explain(client).status_code == 200
 
 
+def test_waiting_for_room_for_its_pixels_takes_time_too(artifact: Path) -> None:
+    with served(Limits(timeout=0.2), patches=artifact) as client:
+        free, client.service.pixels._free = client.service.pixels._free, 0
+        assert explain(client).status_code == 504
+        client.service.pixels._give(free)
+        assert client.service.pixels._free == free
+        assert explain(client).status_code == 200
+
+
 def test_a_method_of_many_runs_stops_when_nobody_waits(artifact: Path) -> None:
     with served(patches=artifact) as client:
         model = client.service.model("patches")
@@ -263,6 +243,16 @@ def test_bodies_share_the_memory(artifact: Path) -> None:
             headers={"Content-Type": "image/png"},
         )
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert client.service.memory._used == 0
+
+
+def test_tensors_share_the_memory_with_bodies(artifact: Path) -> None:
+    """Two characters of a text can stand for the eight bytes of a number."""
+    body = {"inputs": [{"name": "x", "shape": [400], "datatype": "FP64", "data": [0] * 400}]}
+    with served(Limits(memory=4000), patches=artifact) as client:
+        answer = client.post("/v2/models/patches/infer", json=body)
+        assert int(answer.request.headers["content-length"]) < 2000
+        assert answer.status_code == 429
         assert client.service.memory._used == 0
 
 
@@ -324,7 +314,7 @@ def test_a_thousand_plans_are_not_remembered(tmp_path: Path) -> None:
 def test_real_digits_in_one_run_are_those_of_each_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     with served(patches=exported_digits()) as client:
         queries = [{"class": name} for name in ("zero", "eight", "seven", "one")]
-        found = ask_together(client, queries, monkeypatch)
+        found = explain_together(client, queries, monkeypatch)
         for one, query in zip(found, queries, strict=True):
             truth = explain(client, **query).json()["explanations"][0]
             assert one["explanations"][0]["score"] == pytest.approx(truth["score"], rel=1e-4)

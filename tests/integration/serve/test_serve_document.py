@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from graftcam.cli import main
-from graftcam.runtime.tools.serve.metrics import Metrics
+from graftcam.runtime.tools.serve.metrics import PrometheusMetrics
 from graftcam.runtime.tools.serve.openapi import document
 from graftcam.runtime.tools.serve.options import OPTIONS
 from graftcam.runtime.tools.serve.settings import Limits, ServeSettings
@@ -51,8 +51,8 @@ def test_every_option_of_a_request_is_in_the_table() -> None:
     table = TEXT.partition("| option | meaning |")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
     assert re.findall(r"`(\w+)`", " ".join(rows)) == [
-        "class", "top", "output", "layer", "method", "option", "images", "style", "alpha",
-        "colormap", "scale", "height", "conf", "iou", "limit", "box", "why",
+        "class", "top", "output", "layer", "method", "option", "score_weights", "images", "style",
+        "alpha", "colormap", "scale", "height", "conf", "iou", "limit", "box", "why", "near_miss",
     ]  # fmt: skip
     assert set(re.findall(r"`(\w+)`", " ".join(rows))) == set(OPTIONS)
 
@@ -84,7 +84,7 @@ def test_the_limits_are_those_of_the_code() -> None:
 
 
 def test_the_metrics_are_those_of_the_code() -> None:
-    metrics = Metrics()
+    metrics = PrometheusMetrics()
     metrics.watch("m", lambda: 0)
     metrics.ran("m", 1, 0.1)
     metrics.answered("m", "explain", 200, 0.1)

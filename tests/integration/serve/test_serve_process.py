@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 
 from support.artifacts import write_artifact
@@ -75,14 +76,15 @@ def wait_for_runs(port: int) -> None:
 
 
 def test_a_second_signal_ends_it_at_once(artifact: Path) -> None:
-    with process(artifact) as (service, port), ThreadPoolExecutor() as pool:
-        running = [pool.submit(post, port, long(seed)) for seed in range(3)]
-        wait_for(port, 'graftcam_queue{model="patches"} 2.0')
+    count = 12  # seconds of work, which do not end before the second signal
+    with process(artifact) as (service, port), ThreadPoolExecutor(count) as pool:
+        running = [pool.submit(post, port, long(seed)) for seed in range(count)]
+        wait_for(port, f'graftcam_queue{{model="patches"}} {count - 1}.0')
         service.send_signal(signal.SIGTERM)
         until_refused(port)
         service.send_signal(signal.SIGTERM)
         service.wait(20)
-        assert running[2].exception() is not None
+        assert any(one.exception() for one in running)
 
 
 def until_refused(port: int) -> None:
@@ -171,6 +173,39 @@ def test_slow_clients_are_answered_408_or_cut_off(artifact: Path) -> None:
         assert slow_head.recv(10) == b""
         assert post(port)[0] == 200
         for one in (silent, slow_head, slow_body):
+            one.close()
+
+
+def read_all(client: socket.socket, pause: float) -> bytes:
+    """Read until the end of the connection, some bytes at a time."""
+    parts: list[bytes] = []
+    with contextlib.suppress(ConnectionError):
+        while part := client.recv(100_000):
+            parts.append(part)
+            time.sleep(pause)
+    return b"".join(parts)
+
+
+def test_an_answer_that_its_client_does_not_read_is_given_up(artifact: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (800, 800, 3), np.uint8)
+    with process(artifact, "--timeout", 2) as (_, port):
+        body = picture(noise)
+        head = (
+            f"POST {ADDRESS}?images=overlay&top=4 HTTP/1.1\r\nHost: x\r\n"
+            "Content-Type: image/png\r\n"
+            f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        ).encode()
+        asleep, slow = connect(port), connect(port)
+        for one in (asleep, slow):
+            one.sendall(head + body)
+            one.recv(1000, socket.MSG_PEEK)  # the answer has begun
+        whole = read_all(slow, 0.05)
+        declared = int(whole.partition(b"content-length: ")[2].split()[0])
+        assert declared > 5_000_000
+        assert len(whole) > declared
+        time.sleep(2)
+        assert len(read_all(asleep, 0)) < declared
+        for one in (asleep, slow):
             one.close()
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
+import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -36,28 +40,66 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+def lines_of(name: str, text: str) -> list[str]:
+    """The lines of one of our metrics, of a model."""
+    start = f"ray_graftcam_{name}{{"
+    return [
+        line for line in text.splitlines() if line.startswith(start) and 'model="patches"' in line
+    ]
+
+
+def shown_by_ray(counts: dict[str, float]) -> str:
+    """What Ray shows to Prometheus as soon as it has counted so many answers of each status."""
+    (node,) = ray.nodes()
+    address = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    end = time.monotonic() + 60
+    while True:
+        with urlopen(address, timeout=20) as answer:
+            text = answer.read().decode()
+        found = dict.fromkeys(counts, 0.0)
+        for line in lines_of("requests_total", text):
+            status = re.findall('status="(.+?)"', line)[0]
+            found[status] = found.get(status, 0) + float(line.split()[-1])
+        if found == counts:
+            return text
+        assert time.monotonic() < end, found
+        time.sleep(0.5)
+
+
 def test_replicas_answer_as_one_process_does_and_end_on_request(tmp_path: Path) -> None:
     path = write_artifact(tmp_path / "patches.onnx")
     with served(patches=path) as client:
         truth = explain(client, **{"class": "red"}).json()
     port, answers = free_port(), list[tuple[int, Any]]()
+    shown, refused = list[str](), list[tuple[int, str]]()
 
     def ask(query: str) -> tuple[int, Any]:
-        connection = HTTPConnection("127.0.0.1", port, timeout=60)
         headers = {"Content-Type": "image/png"}
-        connection.request("POST", f"/api/models/patches/explain?{query}", picture(), headers)
-        answer = connection.getresponse()
-        return answer.status, json.load(answer)
+        with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+            connection.request("POST", f"/api/models/patches/explain?{query}", picture(), headers)
+            answer = connection.getresponse()
+            return answer.status, json.load(answer)
 
     def use() -> None:
         with ThreadPoolExecutor(8) as pool:
             answers.extend(pool.map(ask, ["class=red"] * 16 + ["class=dog", "top=99"]))
         answers.append(ask("class=red"))
+        shown.append(shown_by_ray({"200": 17, "400": 2}))
+        with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+            connection.request("GET", "/metrics")
+            answer = connection.getresponse()
+            refused.append((answer.status, json.load(answer)["error"]))
 
     serve_on_ray(settings(patches=path), "127.0.0.1", port, None, Replicas(2, 2), use)
     assert [status for status, _ in answers] == [200] * 16 + [400, 400, 200]
     assert all(one["explanations"] == truth["explanations"] for _, one in answers[:16])
     assert "unknown label 'dog'" in answers[16][1]["error"]
+    replicas = re.findall('replica="(.+?)"', "".join(lines_of("requests_total", shown[0])))
+    assert len(set(replicas)) == 2
+    for name in ("request_seconds_count", "queue", "batch_size_bucket", "model_seconds_sum"):
+        assert lines_of(name, shown[0])
+    ((status, words),) = refused
+    assert (status, "metrics port of its nodes" in words) == (404, True)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
 

@@ -75,6 +75,8 @@ QUERIES = {
     "unknown colours": ("images=overlay&colormap=jett", 400, "jet"),
     "drawing of a mile": ("height=1000000", 400, "height=1000000 is out of range"),
     "options of detectors": ("conf=0.5", 400, "no detector"),
+    "a near miss without boxes": ("near_miss=true", 400, "no detector"),
+    "neither true nor false": ("near_miss=maybe", 400, "'maybe' is not of type boolean"),
     "control characters": ("class=%1b[2J%0a", 400, r"\x1b[2J\n"),
 }  # fmt: skip
 
@@ -151,6 +153,8 @@ FORMS = {
         "unknown option 'image'"),
     "json": ("application/json", b"{}", 415, "application/json is not understood"),
     "no type": ("", b"x", 415, "a body of type none"),
+    "a form without files": (
+        "application/x-www-form-urlencoded", b"class=red&" * 2000, 415, "send multipart/form-data"),
 }  # fmt: skip
 
 
@@ -160,6 +164,12 @@ FORMS = {
 def test_forms(client: TestClient, kind: str, body: bytes, status: int, words: str) -> None:
     answer = client.post(ADDRESS, content=body, headers={"Content-Type": kind} if kind else {})
     refused(answer, status, words)
+
+
+@pytest.mark.parametrize("path", [ADDRESS, "/v2/models/patches/infer"])
+def test_a_compressed_body(client: TestClient, path: str) -> None:
+    answer = client.post(path, content=PICTURE, headers={**PNG, "Content-Encoding": "gzip"})
+    refused(answer, 415, "Content-Encoding: gzip is not understood")
 
 
 ADDRESSES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from graftcam.runtime import Explainer
+from graftcam.runtime.tools.serve.refusals import RefusedError
 from graftcam.runtime.tools.serve.settings import Limits
 from graftcam.runtime.tools.serve.tensors import DATATYPES, LENGTH, read_inference
 from support.artifacts import write_artifact
@@ -116,7 +118,15 @@ WRONG = {
     "no data": ({"inputs": [tensor(data=...)]}, "has no data"),
     "a shape of words": ({"inputs": [tensor(shape=["a"])]}, "no list of at most 16 sizes"),
     "a negative shape": ({"inputs": [tensor(shape=[-1])]}, "no list of at most 16 sizes"),
-    "a huge shape": ({"inputs": [tensor(shape=[1 << 30, 1 << 30, 1 << 30])]}, "values for shape"),
+    "a huge shape": ({"inputs": [tensor(shape=[1 << 30, 1 << 30, 1 << 30])]}, "too large"),
+    "a huge shape of nothing": (
+        {"inputs": [tensor(shape=[0, 1 << 30, 1 << 30, 1 << 30], data=[])]}, "too large"),
+    "an extent beyond all": ({"inputs": [tensor(shape=[1 << 31])]}, "sizes from 0 to 2147483647"),
+    "a truth among numbers": (
+        {"inputs": [tensor(data=[True] + [0.0] * (IMAGE.size - 1))]}, "other values than FP32"),
+    "more classes than allowed": (
+        {"inputs": [tensor(), {"name": "class_index", "shape": [1, 11], "datatype": "INT64",
+                               "data": [0] * 11}]}, "has 11 scores for each image"),
     "another rank": ({"inputs": [tensor(shape=[IMAGE.size])]}, "has shape"),
     "a class beyond": (
         {"inputs": [tensor(), {"name": "class_index", "shape": [1, 1], "datatype": "INT64",
@@ -141,6 +151,31 @@ def test_wrong_requests(client: TestClient, body: Any, words: str) -> None:
     assert answer.status_code == 400, answer.text
     assert words in answer.json()["error"]
     assert client.post(ADDRESS, json={"inputs": [tensor()]}).status_code == 200
+
+
+def test_a_text_among_numbers_takes_no_more_than_its_room() -> None:
+    """numpy would give each of the numbers as much as the text."""
+    data = ["x" * 1_000_000, *[0] * 100]
+    body = json.dumps({"inputs": [tensor(shape=[101], data=data)]}).encode()
+    tracemalloc.start()
+    with pytest.raises(RefusedError, match="other values than FP32"):
+        read_inference(body, None)
+    assert tracemalloc.get_traced_memory()[1] < 20 * len(body)
+    tracemalloc.stop()
+
+
+def test_texts_are_not_sent(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(
+        client.service.model("patches").steps.session.types, "scores", "tensor(string)"
+    )
+    named = {"inputs": [tensor()], "outputs": [{"name": "scores"}]}
+    answer = client.post(ADDRESS, json=named)
+    assert (answer.status_code, answer.json()["error"][:30]) == (
+        400,
+        "output 'scores' is tensor(stri",
+    )
+    outputs = client.post(ADDRESS, json={"inputs": [tensor()]}).json()["outputs"]
+    assert {one["name"] for one in outputs} == {"logits", "classes", "heatmap"}
 
 
 @pytest.mark.parametrize("length", ["x", "-1", "99999999", "1" * 5000])
