@@ -20,7 +20,7 @@ from .metadata import (
     Spec,
 )
 from .preprocessing import Interpolation, Preprocess, ResizeMode
-from .verdict import Verification
+from .verdict import Verdict, Verification
 
 __all__ = [
     "ATTENTION_VERSION",
@@ -38,5 +38,6 @@ __all__ = [
     "ScoreRecord",
     "ScoredOutput",
     "Spec",
+    "Verdict",
     "Verification",
 ]
