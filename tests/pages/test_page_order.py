@@ -161,6 +161,20 @@ def test_a_message_about_a_model_stays_while_the_one_before_explains(
     assert page.locator("#notice").is_visible()
 
 
+def test_a_caption_says_what_the_method_shows(page: Page) -> None:
+    caption = """async ([method, signed, status]) => {
+        const { captionOf } = await import("/page/words.js");
+        return captionOf({ label: "cup", layer: "last", method, signed }, status);
+    }"""
+    assert page.evaluate(caption, ["gradcam", False, "ok"]) == "Evidence for “cup”"
+    assert page.evaluate(caption, ["cam", True, "ok"]) == "Evidence for and against “cup”"
+    assert page.evaluate(caption, ["counterfactual", False, "ok"]) == "Evidence against “cup”"
+    assert page.evaluate(caption, ["counterfactual", False, "zero"]) == (
+        "No evidence against “cup” in this image at this layer"
+    )
+    assert "whichever the class" in page.evaluate(caption, ["eigencam", False, "ok"])
+
+
 def test_of_several_dropped_images_the_first_is_shown(page: Page, tmp_path: Path) -> None:
     images = [plain(tmp_path / "one.png"), plain(tmp_path / "two.png", (30, 30))]
     page.evaluate(DROP, {one.name: base64.b64encode(one.read_bytes()).decode() for one in images})

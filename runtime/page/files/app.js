@@ -101,13 +101,16 @@ export async function start(engine) {
    */
   async function openImage(brought, again) {
     const turn = ++latest;
+    const idle = document.body.dataset.state === "ready";
     quiet();
+    if (idle) busy("Reading the image …");
     let read;
     try {
       read = await readImage(await brought, model?.limits ?? engine.limits);
     } catch (error) {
-      if (turn === latest) fail(error, again);
-      return;
+      if (turn !== latest) return;
+      if (idle) say("");
+      return fail(error, again);
     }
     if (turn !== latest) return read.bitmap.close();
     const before = image;

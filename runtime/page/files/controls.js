@@ -120,6 +120,8 @@ function distinct(labels) {
 
 const option = (value, text) => make("option", { value }, text);
 
+const verifiedIn = ({ verdict, reference }) => (verdict === "skipped" ? "no" : `${verdict}, against ${reference}`);
+
 /** What is known about a model, for people. */
 function factsOf({ name, source, kind, layers, methods, labels, verification, digest }) {
   const count = labels().length;
@@ -128,7 +130,7 @@ function factsOf({ name, source, kind, layers, methods, labels, verification, di
   facts.push(["Kind", kind === "detector" ? "detector" : count ? `${count} classes` : kind]);
   facts.push(["Layers", layers.map((layer) => layer.name).join(", ")]);
   facts.push(["Methods", methods.map(({ title }) => title).join(", ")]);
-  if (verification) facts.push(["Verified", `${verification.verdict}, against ${verification.reference}`]);
+  if (verification) facts.push(["Verified", verifiedIn(verification)]);
   if (digest) facts.push(["Fingerprint", digest]);
   return facts;
 }

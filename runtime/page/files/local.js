@@ -93,16 +93,19 @@ class LocalEngine {
   }
 
   /** Return the image as artifacts take it; its pixels are read once for each model. */
-  #read(image) {
+  async #read(image) {
     const { height, width } = image;
     const made = { height, width, get pixels() { return pixelsOf(image).pixels; } };
-    if (!this.#readable.has(image)) this.#readable.set(image, made);
+    if (!this.#readable.has(image)) {
+      this.#readable.set(image, made);
+      await pause(); // of a large image the work takes seconds: the page shows it before
+    }
     return this.#readable.get(image);
   }
 
   async #explainClass(image, asked) {
     const artifact = this.#artifact;
-    const shown = await artifact.explain(this.#read(image), asked.class ?? -1, asked);
+    const shown = await artifact.explain(await this.#read(image), asked.class ?? -1, asked);
     const predictions = best(shown.probabilities, artifact.labels(asked.output));
     shown.probability = shown.probabilities?.[shown.class];
     return { ...this.#about(shown), predictions, shown };
@@ -110,7 +113,7 @@ class LocalEngine {
 
   async #explainBox(image, { box: number = 1, why = "class", conf }) {
     const artifact = this.#artifact;
-    const pixels = this.#read(image);
+    const pixels = await this.#read(image);
     const known = this.#detected.get(image);
     const found = known && known.conf === conf ? known : { conf, ...(await artifact.detect(pixels, conf)) };
     this.#detected.set(image, found);
@@ -138,6 +141,9 @@ class LocalEngine {
     return done;
   }
 }
+
+/** Let the browser draw. */
+const pause = () => new Promise((done) => setTimeout(done, 20));
 
 /** The best classes, [{class, label, probability}]. */
 function best(probabilities, labels) {
