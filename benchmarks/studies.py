@@ -22,7 +22,7 @@ _PROGRAMS = {
     "study": ("graftcam.demo.study", "--to"),
     "captions": ("examples.captions.captions",),
 }
-_PICTURES = {"study": "study.jpg", "captions": "words-0.png"}
+_PICTURES = {"study": "study.jpg", "captions": "words-1.png"}
 
 
 def main() -> int:
