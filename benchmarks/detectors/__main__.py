@@ -16,20 +16,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 import graftcam
 from graftcam.runtime import Explainer
 
 from ..field.packages import CACHE
+from ..jpeg import write_jpeg
 from ..script import DOCS, ROOT, options, say, write_json
 from .images import write_images
 from .measure import averages, measure
 from .page import with_figures
 from .subjects import COMMANDS, FACES, SUBJECTS, Subject
-
-_LARGEST = 150_000  # bytes of a picture
-_POOREST = 55  # no JPEG file has a quality as low as this
 
 
 def main() -> None:
@@ -64,7 +60,7 @@ def main() -> None:
     for name, line in COMMANDS.items():
         _, writes, picture = line.partition(" -o ")
         if writes:
-            _shrink(folder / picture, asked.docs / "images" / f"detectors-{name}.jpg")
+            write_jpeg(folder / picture, asked.docs / "images" / f"detectors-{name}.jpg")
 
 
 def run(line: str, folder: Path) -> list[str]:
@@ -108,18 +104,6 @@ def _check_labels(commands: dict[str, dict[str, Any]]) -> None:
         shouted = set(re.findall(r"\b[A-Z]{3,}(?:_[A-Z]+)+\b", " ".join(command["printed"])))
         if shouted - set(FACES):
             raise RuntimeError(f"{command['line']} shows classes that are no faces")
-
-
-def _shrink(picture: Path, target: Path) -> None:
-    """Write a picture as JPEG of at most `_LARGEST` bytes."""
-    pixels = cv2.imread(str(picture))
-    assert pixels is not None
-    for quality in range(90, _POOREST, -5):
-        _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        if data.size <= _LARGEST:
-            target.write_bytes(data.tobytes())
-            return
-    raise RuntimeError(f"{picture.name} is larger than {_LARGEST} bytes at quality {_POOREST + 5}")
 
 
 if __name__ == "__main__":

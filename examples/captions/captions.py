@@ -37,6 +37,7 @@ COLOURS = {
 SHAPES = ("circle", "square", "triangle")
 WORDS = ["<start>", "<end>", *COLOURS, *SHAPES, "above", "beside"]
 SIDE = 64  # of a drawing, in pixels
+_RATE = 2e-3  # the largest, early in the training
 STEPS = 6  # five words and the end
 
 
@@ -87,7 +88,8 @@ def build() -> Any:
 def train(model: Any, steps: int, say: Callable[[str], None] = print) -> None:
     """Train on drawings, 32 at a time."""
     generator = np.random.default_rng(1)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=_RATE)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, steps, pct_start=0.15)
     model.train()
     for step in range(steps):
         images, captions = zip(*(draw(generator) for _ in range(32)), strict=True)
@@ -98,6 +100,7 @@ def train(model: Any, steps: int, say: Callable[[str], None] = print) -> None:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        schedule.step()
         if step % 100 == 99:
             right = (logits.argmax(-1) == ids[:, 1:]).float().mean()
             say(f"step {step + 1}: loss {loss:.3f}, {right:.0%} of the words right")
@@ -147,7 +150,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("folder", type=Path, help="where the artifact and the figures go")
-    parser.add_argument("--steps", type=int, default=2500, help="of training")
+    parser.add_argument("--steps", type=int, default=4000, help="of training")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     model = build()

@@ -99,6 +99,13 @@ def test_what_the_page_knows_of_methods_is_in_the_runtimes_table() -> None:
     )
     signed = [name for name in EXTRAS if name in METHODS and METHODS[name].is_signed({})]
     assert f"const SIGNED = {json.dumps(signed)};" in artifact
+    words = (FILES / "words.js").read_text("utf-8")
+    of_no_class = [
+        name
+        for name, method in METHODS.items()
+        if method.needs == ("activations",) or "; no class" in (method.function.__doc__ or "")
+    ]
+    assert f"const OF_NO_CLASS = {json.dumps(of_no_class)};" in words
     of_pixels = " ".join(name for name, method in METHODS.items() if method.of_pixels)
     assert f'"{of_pixels}"' in heatmap
 

@@ -49,8 +49,11 @@ def test_everything_can_be_reached_and_done_by_keyboard(page: Page) -> None:
     page.keyboard.type("eight")  # it replaces what was there
     page.keyboard.press("Enter")
     assert nth_explanation(page, 2)["label"] == "eight"
+    page.keyboard.type("zero")  # and again
+    page.keyboard.press("Enter")
+    assert nth_explanation(page, 3)["label"] == "zero"
     page.locator("#ranking button", has_text="seven").press("Enter")
-    assert nth_explanation(page, 3)["label"] == "seven"
+    assert nth_explanation(page, 4)["label"] == "seven"
     page.locator("#opacity").press("End")
     assert page.inner_text("#percent") == "100 %"
     page.wait_for_function(
@@ -258,7 +261,7 @@ def test_unusable_files_are_reported_and_the_page_goes_on(page: Page, tmp_path: 
     cut = tmp_path / "cut.onnx"
     cut.write_bytes(optional.read_bytes()[:-100])
     foreign = tmp_path / "foreign.png"
-    foreign.write_text("no image")
+    foreign.write_text("BM is no image here, though bitmaps begin so")
     wrong = (
         ("#image", foreign, "foreign.png is not an image that this browser can decode."),
         ("#image", huge(tmp_path / "huge.png"), "huge.png has 108 megapixels; at most 50 can"),

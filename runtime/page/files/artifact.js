@@ -34,6 +34,8 @@ const SIGNED = ["cam"]; // of the methods that an artifact can hold
  */
 
 export class Artifact {
+  #prepared = new WeakMap(); // the model's input by image
+
   /**
    * Open an artifact on WebGPU if that works, else on WASM.
    * @param {Uint8Array} bytes The ONNX file, exported with `--profile web`.
@@ -47,14 +49,16 @@ export class Artifact {
     const engines = asked ? [asked] : adapter ? ["webgpu", "wasm"] : ["wasm"];
     let failure;
     for (const engine of engines) {
+      let session;
       try {
         const options = { executionProviders: [engine], logSeverityLevel: 3 };
-        const session = await ort.InferenceSession.create(bytes, options);
+        session = await ort.InferenceSession.create(bytes, options);
         const artifact = new Artifact(ort, session, record, engine);
         await artifact.#rehearse();
         return artifact;
       } catch (error) {
         failure = error;
+        await session?.release();
       }
     }
     throw failure;
@@ -76,6 +80,11 @@ export class Artifact {
     this.outputs = record.outputs ?? [{ score: record.score, labels: record.labels }];
     this.layers = layersOf(record);
     this.detects = record.detector !== undefined;
+  }
+
+  /** Give the memory of the model back. */
+  release() {
+    return this.session.release();
   }
 
   /** Class names of an output, the first by default. */
@@ -193,7 +202,10 @@ export class Artifact {
 
   async #feeds(image, placement, own) {
     const { preprocess } = this.record;
-    return { ...own, [preprocess.input]: await prepare(this.ort, preprocess, image, placement) };
+    if (!this.#prepared.has(image)) {
+      this.#prepared.set(image, await prepare(this.ort, preprocess, image, placement));
+    }
+    return { ...own, [preprocess.input]: this.#prepared.get(image) };
   }
 
   #integers(values) {

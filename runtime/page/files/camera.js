@@ -9,6 +9,8 @@ const REASONS = {
   NotReadableError: "The camera is in use by another program. Close that, or choose a file.",
 };
 
+let busy = false;
+
 /**
  * Show the camera's image until a photograph is taken.
  * @returns {Promise<File|null>} The photograph; null if the reader cancels.
@@ -17,30 +19,47 @@ const REASONS = {
 export async function photograph() {
   // Without https the browser offers no camera; a phone then opens its own.
   if (!navigator.mediaDevices?.getUserMedia) return fromPhone();
-  let facing = "environment";
-  let stream = await opened(facing);
+  if (busy) return null; // the browser is still asking for leave
+  busy = true;
+  try {
+    return await watched(await opened("environment"));
+  } finally {
+    busy = false;
+  }
+}
+
+/** Show a camera's stream until a photograph is taken; then no camera is on. */
+async function watched(stream) {
   const { camera, preview, turn, shoot } = element;
-  const cameras = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "videoinput");
-  turn.hidden = cameras.length < 2;
+  let facing = "environment";
+  let ended = false;
   const stop = () => stream.getTracks().forEach((track) => track.stop());
-  const watch = async () => {
+  const watch = async (found) => {
+    stream = found;
+    if (ended) return stop(); // it came after the reader left
     preview.srcObject = stream;
     await preview.play();
+    shoot.disabled = false;
   };
-  camera.showModal();
   try {
-    await watch();
+    const devices = await navigator.mediaDevices.enumerateDevices();
+    turn.hidden = devices.filter(({ kind }) => kind === "videoinput").length < 2;
+    shoot.disabled = true;
+    camera.showModal();
     return await new Promise((resolve, reject) => {
       camera.onclose = () => resolve(null);
       element["camera-close"].onclick = () => camera.close();
       turn.onclick = () => {
         facing = facing === "user" ? "environment" : "user";
+        shoot.disabled = true;
         stop();
-        opened(facing).then((found) => ((stream = found), watch())).catch(reject);
+        opened(facing).then(watch).catch(reject);
       };
       shoot.onclick = () => still(preview).then(resolve, reject);
+      watch(stream).catch(reject);
     });
   } finally {
+    ended = true;
     stop();
     preview.srcObject = null;
     camera.onclose = null;

@@ -78,6 +78,7 @@ export class Combobox {
     const option = this.#offered[place];
     this.#shown = option.label;
     this.#close();
+    this.input.select(); // what is typed next replaces it
     this.pick(option);
   }
 

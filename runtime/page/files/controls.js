@@ -53,7 +53,7 @@ export class Controls {
     const labels = this.#model.labels(ask.output);
     if (labels !== this.#labels) {
       this.#labels = labels;
-      this.classes.options = [PREDICTED, ...labels.map((label, id) => ({ id, label }))];
+      this.classes.options = [PREDICTED, ...distinct(labels).map((label, id) => ({ id, label }))];
     }
     for (const name of ["output", "layer", "method", "why"]) {
       if (ask[name]) element[name].value = ask[name];
@@ -64,7 +64,15 @@ export class Controls {
     element.conf.value = ask.conf ?? 0.25;
     this.#sayConf();
     this.classes.show(answer?.shown?.label ?? labels[ask.class] ?? PREDICTED.label);
-    element.ranking.replaceChildren(...this.#ranked(answer));
+    this.#rank(answer);
+  }
+
+  /** Exchange the ranking's buttons; the focus stays where it is in the list. */
+  #rank(answer) {
+    const { ranking } = element;
+    const focused = [...ranking.children].findIndex((item) => item.contains(document.activeElement));
+    ranking.replaceChildren(...this.#ranked(answer));
+    ranking.children[focused]?.querySelector("button").focus();
   }
 
   /** Methods that run the model many times come last, in a group of their own. */
@@ -103,7 +111,16 @@ export class Controls {
   }
 }
 
+/** Add its number to each label that several classes have. */
+function distinct(labels) {
+  const counts = new Map();
+  for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return labels.map((label, id) => (counts.get(label) > 1 ? `${label} (${id})` : label));
+}
+
 const option = (value, text) => make("option", { value }, text);
+
+const verifiedIn = ({ verdict, reference }) => (verdict === "skipped" ? "no" : `${verdict}, against ${reference}`);
 
 /** What is known about a model, for people. */
 function factsOf({ name, source, kind, layers, methods, labels, verification, digest }) {
@@ -113,7 +130,7 @@ function factsOf({ name, source, kind, layers, methods, labels, verification, di
   facts.push(["Kind", kind === "detector" ? "detector" : count ? `${count} classes` : kind]);
   facts.push(["Layers", layers.map((layer) => layer.name).join(", ")]);
   facts.push(["Methods", methods.map(({ title }) => title).join(", ")]);
-  if (verification) facts.push(["Verified", `${verification.verdict}, against ${verification.reference}`]);
+  if (verification) facts.push(["Verified", verifiedIn(verification)]);
   if (digest) facts.push(["Fingerprint", digest]);
   return facts;
 }

@@ -19,9 +19,15 @@ const FORMATS = [
   { magic: "\x89PNG", read: (view) => [view.getUint32(20), view.getUint32(16)] },
   { magic: "\xff\xd8", read: jpeg },
   { magic: "GIF8", read: (view) => [view.getUint16(8, true), view.getUint16(6, true)] },
-  { magic: "BM", read: (view) => [Math.abs(view.getInt32(22, true)), view.getInt32(18, true)] },
+  { magic: "BM", read: bitmap },
   { magic: "WEBP", at: 8, read: webp },
 ];
+
+/** A text may begin with these two letters, too: the header behind them has one of few lengths. */
+function bitmap(view) {
+  if (![40, 52, 56, 64, 108, 124].includes(view.getUint32(14, true))) return null;
+  return [Math.abs(view.getInt32(22, true)), view.getInt32(18, true)];
+}
 
 /** Walk the segments of a JPEG to the frame's. */
 function jpeg(view) {

@@ -12,11 +12,13 @@ const PIXELS = 50e6; // more would need gigabytes of a browser's memory
 class LocalEngine {
   promise = "Everything is computed in this browser. No image leaves it.";
   opensFiles = true;
+  limits = { pixels: PIXELS };
   #list;
   #artifact;
   #titles = {};
   #opened = new Map(); // models that were opened from files, by name
   #detected = new WeakMap(); // an image's boxes
+  #readable = new WeakMap(); // images as artifacts take them
   #queue = Promise.resolve();
   #asked = new URLSearchParams(location.search).get("backend");
 
@@ -33,26 +35,26 @@ class LocalEngine {
    * Open a model.
    * @param {string} name One of `names`.
    * @param {(share: number) => void} progress Called with the share that is loaded.
+   * @param {AbortSignal} signal Another model is wanted instead.
    * @returns {Promise<object>} As `GET /api/models/{name}` of the service describes it.
    */
-  async open(name, progress) {
+  async open(name, progress, signal) {
     const file = this.#opened.get(name);
-    if (file) return this.#describe(name, new Uint8Array(await file.arrayBuffer()));
+    if (file) return this.#describe(name, new Uint8Array(await file.arrayBuffer()), signal);
     const { file: address } = this.#list.find((one) => one.name === name);
-    return this.#describe(name, await loaded(await fetched(`models/${address}`), progress));
+    return this.#describe(name, await loaded(await fetched(`models/${address}`, signal), progress), signal);
   }
 
   /** Add the model of a file to `names`; it is opened under the name that is returned. */
   addFile(file) {
-    const stem = file.name.replace(/\.onnx$/, "");
+    const stem = file.name.replace(/\.onnx$/i, "");
     const name = this.#list?.some((one) => one.name === stem) ? `${stem} (file)` : stem;
     this.#opened.set(name, file);
     return name;
   }
 
-  async #describe(name, bytes) {
-    const artifact = await this.#inTurn(() => Artifact.open(bytes, this.#asked));
-    [this.#artifact, this.#detected] = [artifact, new WeakMap()];
+  async #describe(name, bytes, signal) {
+    const artifact = await this.#inTurn(() => this.#exchange(bytes, signal), signal);
     const { record } = artifact;
     const ids = [...new Set(artifact.layers.flatMap(({ outputs }) => Object.keys(outputs)))];
     return {
@@ -63,22 +65,47 @@ class LocalEngine {
       layers: artifact.layers.map(({ name: layer, grid, outputs }) => ({ name: layer, grid, methods: Object.keys(outputs) })),
       methods: ids.map((id) => ({ id, title: this.#titles[id] ?? id })),
       labels: (output) => artifact.labels(output),
-      limits: { bytes: Infinity, pixels: PIXELS },
+      limits: this.limits,
       verification: record.verification,
     };
+  }
+
+  /** Open an artifact in place of the one before, whose memory is given back. */
+  async #exchange(bytes, signal) {
+    const artifact = await Artifact.open(bytes, this.#asked);
+    if (signal.aborted) {
+      await artifact.release();
+      throw signal.reason;
+    }
+    const before = this.#artifact;
+    [this.#artifact, this.#detected] = [artifact, new WeakMap()];
+    await before?.release();
+    return artifact;
   }
 
   /**
    * Explain an image; see app.js for what is asked and answered.
    * @param {import("./decode.js").Image} image
    */
-  explain(image, asked) {
-    return this.#inTurn(() => (this.#artifact.detects ? this.#explainBox(image, asked) : this.#explainClass(image, asked)));
+  explain(image, asked, signal) {
+    const explain = () => (this.#artifact.detects ? this.#explainBox(image, asked) : this.#explainClass(image, asked));
+    return this.#inTurn(explain, signal);
+  }
+
+  /** Return the image as artifacts take it; its pixels are read once for each model. */
+  async #read(image) {
+    const { height, width } = image;
+    const made = { height, width, get pixels() { return pixelsOf(image).pixels; } };
+    if (!this.#readable.has(image)) {
+      this.#readable.set(image, made);
+      await pause(); // of a large image the work takes seconds: the page shows it before
+    }
+    return this.#readable.get(image);
   }
 
   async #explainClass(image, asked) {
     const artifact = this.#artifact;
-    const shown = await artifact.explain(pixelsOf(image), asked.class ?? -1, asked);
+    const shown = await artifact.explain(await this.#read(image), asked.class ?? -1, asked);
     const predictions = best(shown.probabilities, artifact.labels(asked.output));
     shown.probability = shown.probabilities?.[shown.class];
     return { ...this.#about(shown), predictions, shown };
@@ -86,7 +113,7 @@ class LocalEngine {
 
   async #explainBox(image, { box: number = 1, why = "class", conf }) {
     const artifact = this.#artifact;
-    const pixels = pixelsOf(image);
+    const pixels = await this.#read(image);
     const known = this.#detected.get(image);
     const found = known && known.conf === conf ? known : { conf, ...(await artifact.detect(pixels, conf)) };
     this.#detected.set(image, found);
@@ -104,13 +131,19 @@ class LocalEngine {
     return { milliseconds, where: this.#artifact.engine === "webgpu" ? "on WebGPU" : "on WebAssembly" };
   }
 
-  /** Run tasks one after another, since a session runs once at a time. */
-  #inTurn(task) {
-    const done = this.#queue.then(task);
+  /** Run tasks one after another, since a session runs once at a time; leave out what is called off. */
+  #inTurn(task, signal) {
+    const done = this.#queue.then(() => {
+      signal.throwIfAborted();
+      return task();
+    });
     this.#queue = done.catch(() => {});
     return done;
   }
 }
+
+/** Let the browser draw. */
+const pause = () => new Promise((done) => setTimeout(done, 20));
 
 /** The best classes, [{class, label, probability}]. */
 function best(probabilities, labels) {
@@ -118,10 +151,10 @@ function best(probabilities, labels) {
   return ranked.slice(0, BEST).map((id) => ({ class: id, label: labels[id] ?? `${id}`, probability: probabilities[id] }));
 }
 
-async function fetched(address) {
+async function fetched(address, signal) {
   let answer;
   try {
-    answer = await fetch(address, { cache: "no-cache" });
+    answer = await fetch(address, { cache: "no-cache", signal });
   } catch {
     throw new Fault(`${address} cannot be loaded: there is no connection to the server of this page.`, { retry: true });
   }

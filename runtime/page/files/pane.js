@@ -29,6 +29,7 @@ export class Pane {
     const context = this.photo.getContext("2d");
     context.fillStyle = "white";
     context.fillRect(0, 0, width, height);
+    context.imageSmoothingQuality = "high";
     context.drawImage(image.bitmap, 0, 0, width, height);
     this.figure.style.setProperty("--ratio", image.width / image.height);
     this.clear("", "");
@@ -84,9 +85,10 @@ export class Pane {
     return how(project(this.#values, grid, drawn, [height, width]), height, width, signed);
   }
 
-  /** Return the photograph with the heatmap over it, as a PNG of its own size. */
+  /** Return the photograph with the heatmap over it, as a PNG of its own size, or of 4096 pixels along its longer side. */
   async overlay(opacity) {
     const { context, size } = this.#canvas();
+    context.imageSmoothingQuality = "high";
     context.drawImage(this.#image.bitmap, 0, 0, size[1], size[0]);
     const heat = new OffscreenCanvas(size[1], size[0]);
     heat.getContext("2d").putImageData(this.#painted(paint, size), 0, 0);

@@ -160,8 +160,12 @@ async function resize(ort, planes, { height, width }, transform, { resized }) {
 const resizers = {};
 
 function resizer(ort, mode) {
-  const url = new URL(`resize_${mode}.onnx`, import.meta.url).href;
-  return (resizers[mode] ??= ort.InferenceSession.create(url, { executionProviders: ["wasm"] }));
+  const name = `resize_${mode}.onnx`;
+  const url = new URL(name, import.meta.url).href;
+  return (resizers[mode] ??= ort.InferenceSession.create(url, { executionProviders: ["wasm"] }).catch(() => {
+    delete resizers[mode]; // the connection may come back
+    throw new Fault(`page/${name} cannot be loaded. Is there a connection to the server of this page?`, { retry: true });
+  }));
 }
 
 /** Resize: each pixel copies the one under its centre. */

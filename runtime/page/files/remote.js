@@ -8,6 +8,7 @@ const SIDE = 2; // seconds to wait where the service is busy and does not say ho
 class RemoteEngine {
   promise = "Images go to this service only. It keeps none of them.";
   opensFiles = false;
+  limits = {};
   examples = [];
   #models = new Map();
   #model;

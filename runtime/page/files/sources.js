@@ -24,7 +24,7 @@ export function watchSources(take, fail) {
     if (file) take(file);
     else if (document.activeElement?.tagName !== "INPUT") fail(new Fault("There is no image on the clipboard."));
   });
-  watchDrops(take);
+  watchDrops(take, fail);
 }
 
 async function pasted() {
@@ -41,18 +41,38 @@ async function pasted() {
   throw new Fault("There is no image on the clipboard.");
 }
 
-function watchDrops(take) {
+function watchDrops(take, fail) {
   const dragging = (is) => document.body.classList.toggle("dragging", is);
   addEventListener("dragover", (event) => {
-    event.preventDefault();
-    dragging(true);
+    event.preventDefault(); // else the browser leaves the page for what is dropped
+    dragging(event.dataTransfer.types.includes("Files"));
   });
   addEventListener("dragleave", ({ relatedTarget }) => relatedTarget || dragging(false));
   addEventListener("drop", (event) => {
     event.preventDefault();
     dragging(false);
-    [...event.dataTransfer.files].forEach(take);
+    const files = [...event.dataTransfer.files];
+    const images = files.filter((file) => !isModel(file));
+    if (!files.length) fail(new Fault("This is not a file. Save the image first, then drop its file."));
+    files.filter((file) => isModel(file) || file === images[0]).forEach(take);
+    if (images.length > 1) fail(new Fault(`${images.length} images were dropped; ${images[0].name} is shown.`));
   });
+}
+
+/** Whether a file's name is that of a model. */
+export const isModel = ({ name }) => /\.onnx$/i.test(name);
+
+/**
+ * Fetch an example image.
+ * @param {string} address
+ * @returns {Promise<File>}
+ * @throws {Fault} It does not come.
+ */
+export async function exampleAt(address) {
+  const answer = await fetch(address).catch(() => null);
+  if (!answer?.ok) throw new Fault(`${address} cannot be loaded.`, { retry: true });
+  const blob = await answer.blob();
+  return new File([blob], address.split("/").at(-1), { type: blob.type });
 }
 
 /** Offer example images as buttons. */

@@ -1,13 +1,16 @@
 /** These functions say in words what is shown. */
 
+// Methods whose map is the same for all classes, and those of what speaks against a class.
+const OF_NO_CLASS = ["eigencam", "kpcacam", "fem", "attention", "rollout"];
+const AGAINST = ["counterfactual"];
 const NOTHING = {
-  zero: (subject, at) => `No evidence for ${subject} in this image${at}`,
-  constant: (subject, at) => `The evidence for ${subject} is the same everywhere${at}`,
-  nonfinite: (subject, at) => `The map of ${subject} has numbers that are not finite${at}`,
+  zero: (evidence, at) => `No ${evidence} in this image${at}`,
+  constant: (evidence, at) => `The ${evidence} is the same everywhere${at}`,
+  nonfinite: (evidence, at) => `The map of the ${evidence} has numbers that are not finite${at}`,
 };
 
 /** What is explained. */
-export function subjectOf({ label, number, why }) {
+function subjectOf({ label, number, why }) {
   if (number === undefined) return `“${label}”`;
   const name = number ? `box ${number}, “${label}”` : `a candidate, “${label}”`;
   return !why || why === "class" ? name : `the ${why} edge of ${name}`;
@@ -20,10 +23,17 @@ export function subjectOf({ label, number, why }) {
  */
 export function captionOf(shown, status, answer) {
   if (!shown) return nothingFound(answer);
-  const subject = subjectOf(shown);
-  if (status !== "ok") return NOTHING[status](subject, shown.layer ? " at this layer" : "");
+  const evidence = evidenceOf(shown);
+  if (status !== "ok") return NOTHING[status](evidence, shown.layer ? " at this layer" : "");
   const inside = shown.share === null || shown.share === undefined ? "" : `; ${(100 * shown.share).toFixed(0)} % of it lies in the box`;
-  return `${shown.signed ? "Evidence for and against" : "Evidence for"} ${subject}${inside}`;
+  return `${evidence[0].toUpperCase()}${evidence.slice(1)}${inside}`;
+}
+
+function evidenceOf(shown) {
+  const { method, signed } = shown;
+  if (OF_NO_CLASS.includes(method)) return "evidence of what stands out, whichever the class";
+  const way = signed ? "for and against" : AGAINST.includes(method) ? "against" : "for";
+  return `evidence ${way} ${subjectOf(shown)}`;
 }
 
 function nothingFound({ best }) {
