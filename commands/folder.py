@@ -41,8 +41,8 @@ folder_options = under(
     option("--ray-address", metavar="ADDR",
            help="Ray: the cluster, such as auto or ray://host:10001. Default: this machine."),
     option("--actors", type=click.IntRange(1), metavar="N",
-           help="Ray: number of processes, each with a session on --threads cores (default: 1). "
-                "Default: as many as there are cores for."),
+           help="Ray: number of processes, each with a session on --threads cores (1, if not "
+                "given). Default: as many as there are cores for."),
 )  # fmt: skip
 
 

@@ -72,8 +72,8 @@ _run_options = under(
     option("--ray-address", metavar="ADDR",
            help="Ray: the cluster, such as auto or ray://host:10001. Default: this machine."),
     option("--replicas", type=ReplicasParameter(), metavar="N|MIN-MAX",
-           help="Ray: number of processes, each with its own sessions on --threads cores (default: "
-                "1); or two numbers, between which Ray chooses by the load. Default: 1."),
+           help="Ray: number of processes, each with its own sessions on --threads cores (1, if "
+                "not given); or two numbers, between which Ray chooses by the load. Default: 1."),
 )  # fmt: skip
 _limit_options = under(
     Section("Limits"),
@@ -140,31 +140,30 @@ def serve(
     wanted = Wanted(weights, shapes or None, labels, layers, None, methods)
     _check_engine(engine, ray_address, replicas, fd)
     # A port in use is said before an export, which takes a while.
-    listener = sockets.listen(host, port) if fd is None else sockets.inherit(fd)
-    settings = ServeSettings(
-        named(models, wanted), provider, threads, limits["workers"], limits["batch"],
-        limits["wait"] / 1000,
-        Limits(limits["max_bytes"], limits["max_pixels"], limits["top"], limits["queue"],
-               limits["timeout"], max(MEMORY, 4 * limits["max_bytes"])),
-        preprocess, cors,
-    )  # fmt: skip
-    address = sockets.address_of(listener)
+    with sockets.listen(host, port) if fd is None else sockets.inherit(fd) as listener:
+        settings = ServeSettings(
+            named(models, wanted), provider, threads, limits["workers"], limits["batch"],
+            limits["wait"] / 1000,
+            Limits(limits["max_bytes"], limits["max_pixels"], limits["top"], limits["queue"],
+                   limits["timeout"], max(MEMORY, 4 * limits["max_bytes"])),
+            preprocess, cors,
+        )  # fmt: skip
+        address, port = sockets.address_of(listener), listener.getsockname()[1]
 
-    def ready() -> None:
-        names = [file.name for file in settings.models]
-        if as_json:
-            tell({"address": address, "models": names}, "", as_json=True)
-        note(plain(f"serving {', '.join(names)} at {address} (Ctrl-C ends it)"))
-        if browse:
-            webbrowser.open(address)
+        def ready() -> None:
+            names = [file.name for file in settings.models]
+            if as_json:
+                tell({"address": address, "models": names}, "", as_json=True)
+            note(plain(f"serving {', '.join(names)} at {address} (Ctrl-C ends it)"))
+            if browse:
+                webbrowser.open(address)
 
-    if engine == "local":
-        runner.serve(Service(settings), listener, ready, inherited=fd is not None)
-        return
+        if engine == "local":
+            runner.serve(Service(settings), listener, ready, inherited=fd is not None)
+            return
     from ..runtime.tools.serve.on_ray import Replicas, serve_on_ray
 
-    port = listener.getsockname()[1]
-    listener.close()  # Ray's proxies open their own
+    # Ray's proxies open sockets of their own.
     serve_on_ray(
         settings, host, port, ray_address, Replicas(*(replicas or (1, 1))),
         lambda: runner.wait_for_signal(ready),
