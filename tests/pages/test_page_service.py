@@ -146,7 +146,7 @@ def test_a_detectors_boxes_are_explained(asked: Page, tmp_path: Path) -> None:
     asked.locator(".boxes .box").click()
     assert nth_explanation(asked, 6)["number"] == 0
     asked.locator("summary", has_text="About this model").click()
-    assert "skipped, against none" in asked.inner_text("#facts")
+    assert "Verified\nno\n" in asked.inner_text("#facts")
 
 
 def test_an_image_that_the_service_would_refuse_is_not_sent(asked: Page, tmp_path: Path) -> None:
