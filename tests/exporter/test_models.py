@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 from torchvision import models
+from torchvision.models.convnext import CNBlockConfig
 
 from benchmarks.condition import condition
 from benchmarks.contract import check_contract, check_plain
@@ -21,6 +22,8 @@ from graftcam.exporter.graph.emitter import Emitter
 
 Layers = tuple[str, ...]
 SMALL = {"growth_rate": 8, "block_config": (2, 3), "num_init_features": 16}
+SHUFFLED = ([2, 2, 2], [8, 16, 32, 64, 128])
+BLOCKS = [CNBlockConfig(24, 48, 1), CNBlockConfig(48, 96, 2), CNBlockConfig(96, None, 1)]
 # What builds it, the shape of an image, which is not square, and its layers or the automatic one.
 MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], Layers | None]] = {
     # Residual sums, strided convolutions, several layers in one artifact.
@@ -31,12 +34,14 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], Layers | 
     "densenet": (partial(models.DenseNet, **SMALL), (3, 64, 96), ("features.transition1",)),
     "densenet automatic": (partial(models.DenseNet, **SMALL), (3, 64, 96), None),
     # Channel split and shuffle.
-    "shufflenet": (models.shufflenet_v2_x0_5, (3, 64, 96), ("stage2",)),
+    "shufflenet": (partial(models.ShuffleNetV2, *SHUFFLED), (3, 64, 96), ("stage2",)),
     # Max pools with ceil_mode, a convolution as classifier.
     "squeezenet": (models.squeezenet1_1, (3, 64, 96), ("features.5",)),
     # LayerNorm over the last axis, GELU, layer scale; one layer is channel-last.
-    "convnext": (models.convnext_tiny, (3, 32, 64), ("features.3", "features.5.1.block.3")),
-}
+    "convnext": (
+        partial(models.ConvNeXt, BLOCKS), (3, 32, 64), ("features.1", "features.3.1.block.3")
+    ),
+}  # fmt: skip
 
 
 def made(name: str, path: Path, change: Callable[[nn.Module], nn.Module]) -> Artifact:
